@@ -1,0 +1,272 @@
+//! Cookies, byte by byte: which of a request's are ours, and the lines that set and remove them.
+//!
+//! Nothing is decoded, unquoted or trimmed beyond space and tab, so that a look-alike name stays another name.
+//! [`Cookies`] alone derives names and attributes, for reading, setting and removing alike.
+
+use crate::{
+    config::{CookieSettings, SameSite},
+    token::Token,
+};
+use dframework_session_store::Timestamp;
+use memchr::memchr;
+use std::{fmt::Write, time::Duration};
+
+/// How many well-formed duplicates of a cookie are tried.
+pub(crate) const MOST_CANDIDATES: usize = 4;
+
+/// The longest Set-Cookie line that every browser keeps, in bytes.
+pub(crate) const LONGEST_LINE: usize = 4093;
+
+/// What the companion `.p` asks a browser for: ten years.
+const PERMANENT_MAX_AGE: u64 = 315_360_000;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Which of our cookies: the session's own, or a companion that is named after it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Which {
+    /// The session cookie.
+    Session,
+    /// `.p`: the token of the permanent data.
+    Permanent,
+    /// `.f0` to `.f7`: a flash message of that generation waits for this browser.
+    Flash(u8),
+}
+
+/// The cookies of a request that are ours.
+#[derive(Default)]
+pub(crate) struct Carried {
+    /// Tokens in the session cookie.
+    pub(crate) session: Tokens,
+    /// Tokens in the companion `.p`.
+    pub(crate) permanent: Tokens,
+    /// The day on which `.p` was last sent, in days since 1970.
+    pub(crate) permanent_sent: u64,
+    /// Bit n: the companion `.f<n>`.
+    pub(crate) flash: u8,
+}
+
+/// The well-formed tokens under one name, in the order of the request.
+#[derive(Default)]
+pub(crate) struct Tokens {
+    first: Option<Token>,
+    /// Duplicates are rare, so they alone cost an allocation.
+    more: Vec<Token>,
+    /// How often the name was there, with a token or without.
+    seen: usize,
+}
+
+impl Tokens {
+    /// The tokens to try, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Token> {
+        self.first.iter().chain(&self.more)
+    }
+
+    /// Whether the request brought the cookie, whatever was in it.
+    pub(crate) fn was_carried(&self) -> bool {
+        self.seen > 0
+    }
+
+    fn add(&mut self, token: Option<Token>) {
+        self.seen = self.seen.saturating_add(1);
+        match token {
+            Some(token) if self.first.is_none() => self.first = Some(token),
+            Some(token) if self.more.len() + 1 < MOST_CANDIDATES => self.more.push(token),
+            _ => {}
+        }
+    }
+
+    fn is_duplicated(&self) -> bool {
+        self.seen > 1
+    }
+
+    /// Takes the tokens away: what was carried is no session.
+    fn refuse(&mut self) {
+        self.first = None;
+        self.more.clear();
+    }
+}
+
+/// Names and attributes of our cookies.
+#[derive(Debug)]
+pub(crate) struct Cookies {
+    settings: CookieSettings,
+    /// Everything behind `name=value`, but for the age.
+    attributes: String,
+    /// The browser sends such a name once, so two of them are an attack or a fault.
+    is_unique: bool,
+}
+
+impl Cookies {
+    pub(crate) fn new(settings: CookieSettings) -> Self {
+        let attributes = attributes(&settings);
+        let is_unique = starts_with_ignoring_case(&settings.name, "__Host-");
+        Self { settings, attributes, is_unique }
+    }
+
+    /// Whether browsers are asked to send the cookies over https only.
+    pub(crate) fn are_secure(&self) -> bool {
+        self.settings.secure
+    }
+
+    /// Finds our cookies in the Cookie fields of a request. Returns them and whether a unique name was doubled.
+    pub(crate) fn find<'a>(&self, fields: impl Iterator<Item = &'a [u8]>) -> (Carried, bool) {
+        let mut carried = Carried::default();
+        for field in fields {
+            for (name, value) in pairs(field) {
+                if let Some(companion) = name.strip_prefix(self.settings.name.as_bytes()) {
+                    carried.note(companion, value);
+                }
+            }
+        }
+        let mut doubled = false;
+        if self.is_unique {
+            for tokens in [&mut carried.session, &mut carried.permanent] {
+                if tokens.is_duplicated() {
+                    tokens.refuse();
+                    doubled = true;
+                }
+            }
+        }
+        (carried, doubled)
+    }
+
+    /// The line that gives the browser a session token; `lifetime` is the time to the absolute deadline.
+    pub(crate) fn set_session(&self, token: &Token, lifetime: Duration) -> String {
+        let mut line = self.start(Which::Session);
+        token.write_to(&mut line);
+        line.push_str(&self.attributes);
+        if self.settings.persistent {
+            let _ = write!(line, "; Max-Age={}", lifetime.as_secs());
+        }
+        line
+    }
+
+    /// The line that gives the browser the token of its permanent data, and tells us when it did.
+    pub(crate) fn set_permanent(&self, token: &Token, now: Timestamp) -> String {
+        let mut line = self.start(Which::Permanent);
+        token.write_to(&mut line);
+        let _ = write!(line, ".{}{}; Max-Age={PERMANENT_MAX_AGE}", day(now), self.attributes);
+        line
+    }
+
+    /// The line that tells the browser that a flash message of this generation waits for it.
+    pub(crate) fn set_flash(&self, generation: u8) -> String {
+        let mut line = self.start(Which::Flash(generation));
+        line.push('1');
+        line.push_str(&self.attributes);
+        line
+    }
+
+    /// The line that removes a cookie: every attribute as in setting, or the browser keeps it.
+    pub(crate) fn remove(&self, which: Which) -> String {
+        let mut line = self.start(which);
+        line.push_str(&self.attributes);
+        line.push_str("; Max-Age=0");
+        line
+    }
+
+    fn start(&self, which: Which) -> String {
+        let mut line = String::with_capacity(self.settings.name.len() + self.attributes.len() + 80);
+        line.push_str(&self.settings.name);
+        match which {
+            Which::Session => {}
+            Which::Permanent => line.push_str(".p"),
+            Which::Flash(generation) => {
+                let _ = write!(line, ".f{generation}");
+            }
+        }
+        line.push('=');
+        line
+    }
+}
+
+impl Carried {
+    fn note(&mut self, companion: &[u8], value: &[u8]) {
+        match companion {
+            b"" => self.session.add(Token::parse(value)),
+            b".p" => {
+                let (token, sent) = permanent_value(value);
+                if token.is_some() && self.permanent.first.is_none() {
+                    self.permanent_sent = sent;
+                }
+                self.permanent.add(token);
+            }
+            [b'.', b'f', digit @ b'0'..=b'7'] => self.flash |= 1 << (digit - b'0'),
+            _ => {}
+        }
+    }
+}
+
+/// Days since 1970.
+pub(crate) fn day(now: Timestamp) -> u64 {
+    now.saturating_since(Timestamp::from_millis(0)).as_secs() / DAY.as_secs()
+}
+
+/// The token in `.p`, and the day behind its dot. A day that cannot be read is long ago.
+fn permanent_value(value: &[u8]) -> (Option<Token>, u64) {
+    let (token, day) = match memchr(b'.', value) {
+        Some(dot) => (&value[..dot], &value[dot + 1..]),
+        None => (value, &b""[..]),
+    };
+    let day = std::str::from_utf8(day).ok().and_then(|day| day.parse().ok());
+    (Token::parse(token), day.unwrap_or(0))
+}
+
+/// The `name=value` pairs of a Cookie field. A part without `=` is no pair.
+fn pairs(field: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let mut rest = Some(field);
+    std::iter::from_fn(move || {
+        loop {
+            let field = rest?;
+            let part = match memchr(b';', field) {
+                Some(end) => {
+                    rest = Some(&field[end + 1..]);
+                    &field[..end]
+                }
+                None => {
+                    rest = None;
+                    field
+                }
+            };
+            if let Some(equals) = memchr(b'=', part) {
+                return Some((trim(&part[..equals]), trim(&part[equals + 1..])));
+            }
+        }
+    })
+}
+
+/// Without spaces and tabs at the ends. Other white space belongs to the name.
+fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = bytes {
+        bytes = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+fn attributes(settings: &CookieSettings) -> String {
+    let mut text = format!("; Path={}", settings.path);
+    if let Some(domain) = &settings.domain {
+        let _ = write!(text, "; Domain={domain}");
+    }
+    if settings.secure {
+        text.push_str("; Secure");
+    }
+    text.push_str("; HttpOnly");
+    text.push_str(match settings.same_site {
+        SameSite::Strict => "; SameSite=Strict",
+        SameSite::Lax => "; SameSite=Lax",
+        SameSite::None => "; SameSite=None",
+    });
+    if settings.partitioned {
+        text.push_str("; Partitioned");
+    }
+    text
+}
+
+fn starts_with_ignoring_case(text: &str, prefix: &str) -> bool {
+    text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}

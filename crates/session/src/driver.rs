@@ -1,0 +1,189 @@
+//! Where records live: in this process, or in a store behind a connection.
+//!
+//! A closed enum, not a trait object, so that the memory driver neither boxes nor waits: its futures are ready
+//! at the first poll. Calls to a store have a timeout each.
+
+use crate::{
+    change::Live,
+    error::Error,
+    memory::{Found, Memory},
+    queue::Queue,
+    record::Bytes,
+    token::Token,
+};
+use dframework_session_store::{
+    Change, Loaded, NewRecord, Outcome, SessionId, Store, StoreError, StoreKey, Timestamp, Version,
+};
+use std::{sync::Arc, time::Duration};
+
+/// Where records live.
+pub(crate) enum Driver {
+    Memory(Memory),
+    Store(Remote),
+}
+
+/// A store behind a connection, and what calling one takes.
+pub(crate) struct Remote {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) timeout: Duration,
+    pub(crate) queue: Queue,
+}
+
+/// What is at a key.
+pub(crate) enum At {
+    Record { bytes: Bytes, version: Version, expires_at: Timestamp },
+    Ended { until: Timestamp },
+    Nothing,
+}
+
+impl Driver {
+    /// The key of the record that a token opens.
+    pub(crate) fn key_of(&self, token: &Token) -> StoreKey {
+        match self {
+            Self::Memory(_) => token.in_process_key(),
+            Self::Store(_) => token.digest(),
+        }
+    }
+
+    /// The public id of a session. In memory nothing needs the digest before somebody asks.
+    pub(crate) fn id_of(&self, live: &Live) -> SessionId {
+        match self {
+            Self::Memory(_) => live.token.digest().id(),
+            Self::Store(_) => live.key.id(),
+        }
+    }
+
+    /// Whether calls may have to wait.
+    pub(crate) fn waits(&self) -> bool {
+        matches!(self, Self::Store(_))
+    }
+
+    /// How often a commit that lost against another is tried again.
+    ///
+    /// In memory a round is lost only to a commit that was just done by another thread, so the bound is there
+    /// to be one; in a store, rounds are lost to other instances and each is a round trip.
+    pub(crate) fn rounds(&self) -> u32 {
+        match self {
+            Self::Memory(_) => 10_000,
+            Self::Store(_) => 32,
+        }
+    }
+
+    /// Reads what is at these keys and shows it with its position among them.
+    pub(crate) async fn load(
+        &self,
+        keys: &[StoreKey],
+        mut show: impl FnMut(usize, At),
+    ) -> Result<(), Error> {
+        match self {
+            Self::Memory(memory) => {
+                for (position, key) in keys.iter().enumerate() {
+                    show(position, memory.load(key).into());
+                }
+            }
+            Self::Store(remote) => {
+                let loaded = remote.within(remote.store.load(keys)).await;
+                let loaded = loaded.map_err(|error| Error::unavailable("loading", error))?;
+                if loaded.len() != keys.len() {
+                    let message = format!("{} answers to {} keys", loaded.len(), keys.len());
+                    return Err(Error::unavailable("loading", StoreError::refused(message)));
+                }
+                loaded.into_iter().enumerate().for_each(|(position, at)| show(position, at.into()));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn create(
+        &self,
+        key: &StoreKey,
+        new: NewRecord<'_>,
+        now: Timestamp,
+    ) -> Result<Outcome, StoreError> {
+        match self {
+            Self::Memory(memory) => memory.create(key, new, now),
+            Self::Store(remote) => remote.within(remote.store.create(key, new, now)).await,
+        }
+    }
+
+    pub(crate) async fn commit(
+        &self,
+        key: &StoreKey,
+        expected: Version,
+        change: Change<'_>,
+    ) -> Result<Outcome, StoreError> {
+        match self {
+            Self::Memory(memory) => memory.commit(key, expected, change),
+            Self::Store(remote) => remote.within(remote.store.commit(key, expected, change)).await,
+        }
+    }
+
+    pub(crate) async fn touch(
+        &self,
+        key: &StoreKey,
+        expires_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        match self {
+            Self::Memory(memory) => {
+                memory.touch(key, expires_at);
+                Ok(())
+            }
+            Self::Store(remote) => remote.within(remote.store.touch(key, expires_at)).await,
+        }
+    }
+
+    pub(crate) async fn end(
+        &self,
+        key: &StoreKey,
+        remember_until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        match self {
+            Self::Memory(memory) => Ok(memory.end(key, remember_until)),
+            Self::Store(remote) => remote.within(remote.store.end(key, remember_until)).await,
+        }
+    }
+}
+
+impl Remote {
+    /// A call that has not been answered in time may have been carried out.
+    async fn within<T>(
+        &self,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        match tokio::time::timeout(self.timeout, call).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                let message = format!("no answer from the session store within {:?}", self.timeout);
+                Err(StoreError::unknown_outcome(message))
+            }
+        }
+    }
+}
+
+impl From<Found> for At {
+    fn from(found: Found) -> Self {
+        match found {
+            Found::Live(kept) => Self::Record {
+                version: kept.version(),
+                expires_at: kept.expires_at(),
+                bytes: Bytes::Kept(kept),
+            },
+            Found::Ended { until } => Self::Ended { until },
+            Found::Unknown => Self::Nothing,
+        }
+    }
+}
+
+impl From<Loaded> for At {
+    fn from(loaded: Loaded) -> Self {
+        match loaded {
+            Loaded::Live(stored) => Self::Record {
+                bytes: Bytes::Owned(stored.bytes.into()),
+                version: stored.version,
+                expires_at: stored.expires_at,
+            },
+            Loaded::Ended { until } => Self::Ended { until },
+            _ => Self::Nothing,
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! What can fail, and what a client is told of it.
+//!
+//! A bad, old or forged cookie is not here: it is no session. Errors are for systems that failed and for calls
+//! that cannot be carried out. Messages name keys and types, never values or tokens.
+
+use dframework_session_store::StoreError;
+use std::{error::Error as StdError, fmt};
+
+/// Why a call on the session, a commit or the start-up failed.
+///
+/// The predicates (`is_unavailable`, `is_gone`, …) tell cases apart; the text is for logs. As a response it has
+/// an empty body and the status of [`Error::status`]; what happened goes to the log.
+///
+/// ```
+/// use dframework_session::{Error, Session};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let outside: Result<Option<String>, Error> = Session::get("name").await;
+/// let error = outside.unwrap_err();
+/// assert!(error.is_outside());
+/// assert_eq!(error.status(), 500);
+/// # });
+/// ```
+pub struct Error(Box<Repr>);
+
+struct Repr {
+    kind: Kind,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// The cases, each with what its message names.
+#[derive(Debug)]
+pub(crate) enum Kind {
+    /// No session in the running task.
+    Outside,
+    /// The store did not answer, or not in time.
+    Unavailable { doing: &'static str },
+    /// The session ended while this request was under way.
+    Gone,
+    /// Another request changed what an operation of this one builds on.
+    Unreplayable { key: String, why: &'static str },
+    /// The record would be larger than it may be. The largest keys come first.
+    TooLarge { size: usize, limit: usize, largest: Vec<(String, usize)> },
+    /// The stored bytes are not a record that this version reads.
+    Corrupt { why: &'static str },
+    /// The value reads as another type.
+    WrongType { key: String, stored: &'static str, asked: &'static str },
+    /// The value cannot be stored.
+    Value { key: String, why: &'static str },
+    /// An operation cannot be applied to the value: overflow, no list.
+    Inapplicable { key: String, why: &'static str },
+    /// The name of a key is empty or too long.
+    Key { why: &'static str },
+    /// The name of an owner is empty or too long.
+    Owner { why: &'static str },
+    /// Only a cookie could carry the change, and the response head has been sent.
+    Late { doing: &'static str },
+    /// Only a cookie could carry the change, and the response is an upgrade.
+    Upgrade,
+    /// The commit would have to wait for a store.
+    WouldBlock,
+    /// The operating system gave no random bytes.
+    Random,
+    /// A property cannot be used as it stands.
+    Config(String),
+}
+
+impl Error {
+    pub(crate) fn new(kind: Kind) -> Self {
+        Self(Box::new(Repr { kind, source: None }))
+    }
+
+    pub(crate) fn config(message: impl Into<String>) -> Self {
+        Self::new(Kind::Config(message.into()))
+    }
+
+    pub(crate) fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.0.source = Some(Box::new(source));
+        self
+    }
+
+    pub(crate) fn unavailable(doing: &'static str, source: StoreError) -> Self {
+        Self::new(Kind::Unavailable { doing }).with_source(source)
+    }
+
+    pub(crate) fn kind(&self) -> &Kind {
+        &self.0.kind
+    }
+
+    /// The status of the response that this error becomes: 503, 409, 413 or 500.
+    pub fn status(&self) -> u16 {
+        match self.0.kind {
+            Kind::Unavailable { .. } => 503,
+            Kind::Gone | Kind::Unreplayable { .. } => 409,
+            Kind::TooLarge { .. } => 413,
+            _ => 500,
+        }
+    }
+
+    /// The store could not be reached, did not answer in time or has no room. Nothing is known to be lost.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self.0.kind, Kind::Unavailable { .. })
+    }
+
+    /// The session ended, by a logout, a new login or a revocation, while this request was under way.
+    pub fn is_gone(&self) -> bool {
+        matches!(self.0.kind, Kind::Gone)
+    }
+
+    /// A parallel request changed a value so that an operation of this one no longer applies to it.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self.0.kind, Kind::Unreplayable { .. })
+    }
+
+    /// A value, or the session as a whole, is larger than it may be.
+    pub fn is_too_large(&self) -> bool {
+        matches!(self.0.kind, Kind::TooLarge { .. })
+    }
+
+    /// The stored record is truncated, damaged or from a newer version. It is left as it is.
+    pub fn is_corrupt(&self) -> bool {
+        matches!(self.0.kind, Kind::Corrupt { .. })
+    }
+
+    /// The value under the key does not read as the type that was asked for. It is left as it is.
+    pub fn is_wrong_type(&self) -> bool {
+        matches!(self.0.kind, Kind::WrongType { .. })
+    }
+
+    /// The key or the value cannot be stored, or the operation does not apply to what is there.
+    pub fn is_invalid(&self) -> bool {
+        matches!(
+            self.0.kind,
+            Kind::Value { .. } | Kind::Key { .. } | Kind::Owner { .. } | Kind::Inapplicable { .. }
+        )
+    }
+
+    /// The call came from outside a request: no layer, or a task that was spawned on its own.
+    pub fn is_outside(&self) -> bool {
+        matches!(self.0.kind, Kind::Outside)
+    }
+
+    /// Only a cookie could carry the change, and it is too late for one.
+    pub fn is_late(&self) -> bool {
+        matches!(self.0.kind, Kind::Late { .. } | Kind::Upgrade)
+    }
+
+    /// The commit would have to wait for a store; use [`Sessions::commit`](crate::Sessions::commit).
+    pub fn is_would_block(&self) -> bool {
+        matches!(self.0.kind, Kind::WouldBlock)
+    }
+
+    /// The configuration cannot be used.
+    pub fn is_config(&self) -> bool {
+        matches!(self.0.kind, Kind::Config(_))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.kind {
+            Kind::Outside => f.write_str(
+                "no session here: is the layer installed, or was this spawned without `Session::spawn`?",
+            ),
+            Kind::Unavailable { doing } => write!(f, "the session store failed while {doing}"),
+            Kind::Gone => f.write_str("the session ended while this request was under way"),
+            Kind::Unreplayable { key, why } => write!(
+                f,
+                "a parallel request changed the session, and the change of {key:?} no longer applies: {why}"
+            ),
+            Kind::TooLarge { size, limit, largest } => {
+                write!(f, "the session is too large: {size} bytes of at most {limit}; largest keys:")?;
+                let mut separator = " ";
+                for (key, size) in largest {
+                    write!(f, "{separator}{key:?} ({size} bytes)")?;
+                    separator = ", ";
+                }
+                Ok(())
+            }
+            Kind::Corrupt { why } => write!(f, "the stored session cannot be read: {why}"),
+            Kind::WrongType { key, stored, asked } => {
+                write!(f, "the session value {key:?} is {stored} and does not read as `{asked}`")
+            }
+            Kind::Value { key, why } => {
+                write!(f, "the value for {key:?} cannot be stored in the session: {why}")
+            }
+            Kind::Inapplicable { key, why } => {
+                write!(f, "the session value {key:?} cannot be changed: {why}")
+            }
+            Kind::Key { why } => write!(f, "a session key {why}"),
+            Kind::Owner { why } => write!(f, "the owner of a session {why}"),
+            Kind::Late { doing } => write!(
+                f,
+                "{doing} needs a cookie, and the response head has been sent: do it before the response is returned"
+            ),
+            Kind::Upgrade => f.write_str(
+                "the change needs a cookie, and an upgrade carries none: make it before the upgrade, in a request of its own",
+            ),
+            Kind::WouldBlock => f.write_str("the commit has to wait for the session store"),
+            Kind::Random => f.write_str("the operating system gave no random bytes"),
+            Kind::Config(message) => f.write_str(message),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_tuple("Error");
+        debug.field(&format_args!("{self}"));
+        if let Some(source) = &self.0.source {
+            debug.field(source);
+        }
+        debug.finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_ref().map(|source| &**source as &(dyn StdError + 'static))
+    }
+}

@@ -1,0 +1,410 @@
+//! [`Session`]: the current request's handle, found through the running task.
+
+use crate::{
+    error::{Error, Kind},
+    handle::SessionHandle,
+    key::{Accepts, KeyName, KeyOf, Select},
+};
+use dframework_session_store::SessionId;
+use serde::{Serialize, de::DeserializeOwned};
+
+tokio::task_local! {
+    /// The session of the request that the running task answers.
+    pub(crate) static CURRENT: SessionHandle;
+}
+
+/// The session of the current request, from anywhere inside it.
+///
+/// Every verb fails with [`Error::is_outside`] where there is no current request, with
+/// [`Error::is_unavailable`] when the store cannot be reached, with [`Error::is_corrupt`] when the stored
+/// session cannot be read, and with [`Error::is_invalid`] for a key that is empty or longer than 1 KiB. Verbs
+/// that change something also fail with [`Error::is_gone`] when a logout or a login elsewhere has ended this
+/// session a moment ago, and with [`Error::is_late`] when they would need a cookie after the response head was
+/// sent.
+///
+/// Changes are committed together when the response is ready; nothing is written before, and nothing at all
+/// when the response is a 5xx.
+///
+/// As an argument of a handler, take a [`SessionHandle`]; this type is not an extractor.
+#[derive(Clone, Copy, Debug)]
+pub struct Session;
+
+pub(crate) fn current() -> Result<SessionHandle, Error> {
+    CURRENT.try_with(Clone::clone).map_err(|_| Error::new(Kind::Outside))
+}
+
+impl Session {
+    /// Reads a value.
+    ///
+    /// `None` when there is none, or when it is null and `T` has no reading for null. Flash messages are
+    /// looked at first, then permanent data, then the rest.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_wrong_type`] when the value does not read as a `T`; it stays as it is.
+    ///
+    /// ```
+    /// use dframework_session::Session;
+    ///
+    /// # dframework_session::doctest(async {
+    /// let value: Option<String> = Session::get("key").await?;
+    /// assert_eq!(value, None);
+    /// # Ok(()) });
+    /// ```
+    #[doc(alias = "load")]
+    pub async fn get<T: DeserializeOwned>(key: impl KeyOf<T>) -> Result<Option<T>, Error> {
+        current()?.get(key).await
+    }
+
+    /// Reads a value, or takes the default when there is none or it is null.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::get`].
+    ///
+    /// ```
+    /// use dframework_session::Session;
+    ///
+    /// # dframework_session::doctest(async {
+    /// let name = Session::get_or("name", "guest").await?;
+    /// assert_eq!(name, "guest");
+    /// let visits = Session::get_or("visits", &0_u64).await?;
+    /// assert_eq!(visits, 0);
+    /// # Ok(()) });
+    /// ```
+    pub async fn get_or<D>(key: impl KeyOf<D::Owned>, default: &D) -> Result<D::Owned, Error>
+    where
+        D: ToOwned + ?Sized,
+        D::Owned: DeserializeOwned,
+    {
+        current()?.get_or(key, default).await
+    }
+
+    /// Stores a value.
+    ///
+    /// A key that is permanent stays permanent; a flash message of that name goes. A value equal to the
+    /// stored one changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_invalid`] when the value cannot be stored as JSON and read back: it holds a float that is
+    /// not finite, or a map whose keys are neither strings nor integers. [`Error::is_too_large`] over 1 MiB.
+    ///
+    /// ```
+    /// use dframework_session::Session;
+    ///
+    /// # dframework_session::doctest(async {
+    /// Session::set("key", "value").await?;
+    /// assert_eq!(Session::get_or("key", "").await?, "value");
+    /// assert!(Session::set("ratio", f64::NAN).await.unwrap_err().is_invalid());
+    /// # Ok(()) });
+    /// ```
+    #[doc(alias = "put")]
+    #[doc(alias = "insert")]
+    pub async fn set<V: Serialize>(key: impl Accepts<V>, value: V) -> Result<(), Error> {
+        current()?.set(key, value).await
+    }
+
+    /// Stores each entry of a map or struct for ten years, in a cookie of its own.
+    ///
+    /// Permanent data outlives the browser session, the idle timeout and a logout elsewhere; `forget` of its
+    /// key and `forget(..)` end it. What gives rights, such as a role or a login, does not belong there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::set`]; [`Error::is_invalid`] when the argument is not a map or struct.
+    ///
+    /// ```
+    /// use dframework_session::Session;
+    /// use serde_json::json;
+    ///
+    /// # dframework_session::doctest(async {
+    /// Session::permanent(json!({ "role": "admin", "accepted_terms": true })).await?;
+    /// assert_eq!(Session::get("accepted_terms").await?, Some(true));
+    /// # Ok(()) });
+    /// ```
+    pub async fn permanent(map: impl Serialize) -> Result<(), Error> {
+        current()?.permanent(map).await
+    }
+
+    /// Stores a message for this request and the next.
+    ///
+    /// The next request is the next page that a person sees: pictures, prefetches and scripts' calls do not
+    /// use the message up, unless they read it. A stored value of the same name is seen again afterwards.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::set`].
+    ///
+    /// ```
+    /// use dframework_session::Session;
+    ///
+    /// # dframework_session::doctest(async {
+    /// Session::flash("status", "profile updated successfully").await?;
+    /// assert!(Session::has("status").await?);
+    /// # Ok(()) });
+    /// ```
+    pub async fn flash<V: Serialize>(key: impl Accepts<V>, value: V) -> Result<(), Error> {
+        current()?.flash(key, value).await
+    }
+
+    /// Removes a value, several values, or with `..` the whole session and its cookies.
+    ///
+    /// A key is removed from flash, permanent and ordinary data. Keys that are not there are no error.
+    ///
+    /// # Errors
+    ///
+    /// Those of every change; `forget(..)` only the ones of [`Session::destroy`].
+    ///
+    /// ```
+    /// use dframework_session::Session;
+    ///
+    /// # dframework_session::doctest(async {
+    /// # Session::set("key", 1).await?;
+    /// Session::forget("key").await?;
+    /// Session::forget(["cart", "coupon"]).await?;
+    /// Session::forget(..).await?;
+    /// assert!(Session::all().await?.is_empty());
+    /// # Ok(()) });
+    /// ```
+    #[doc(alias = "remove")]
+    pub async fn forget(what: impl Select) -> Result<(), Error> {
+        current()?.forget(what).await
+    }
+
+    /// Ends the session: all its data, permanent data too, and its cookies.
+    ///
+    /// It is carried out whatever becomes of the request. What is stored afterwards makes a new session, so
+    /// that `flash("status", "you have been logged out")` works. It also works on a session that cannot be
+    /// read, and on one that has just ended.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_outside`] and [`Error::is_unavailable`].
+    ///
+    /// ```
+    /// use dframework_session::Session;
+    ///
+    /// # dframework_session::doctest(async {
+    /// Session::destroy().await?;
+    /// Session::flash("status", "you have been logged out").await?;
+    /// # Ok(()) });
+    /// ```
+    #[doc(alias = "flush")]
+    #[doc(alias = "invalidate")]
+    #[doc(alias = "purge")]
+    pub async fn destroy() -> Result<(), Error> {
+        current()?.destroy().await
+    }
+
+    /// Whether there is a value and it is not null.
+    ///
+    /// # Errors
+    ///
+    /// Those of every verb.
+    ///
+    /// ```
+    /// use dframework_session::Session;
+    ///
+    /// # dframework_session::doctest(async {
+    /// Session::set("coupon", None::<String>).await?;
+    /// assert!(!Session::has("coupon").await?);
+    /// assert!(Session::exists("coupon").await?);
+    /// # Ok(()) });
+    /// ```
+    pub async fn has(key: impl KeyName) -> Result<bool, Error> {
+        current()?.has(key).await
+    }
+
+    /// Whether there is a value, null or not.
+    ///
+    /// # Errors
+    ///
+    /// Those of every verb.
+    ///
+    /// ```
+    /// use dframework_session::Session;
+    ///
+    /// # dframework_session::doctest(async {
+    /// assert!(!Session::exists("coupon").await?);
+    /// # Ok(()) });
+    /// ```
+    pub async fn exists(key: impl KeyName) -> Result<bool, Error> {
+        current()?.exists(key).await
+    }
+
+    /// Everything that `get` can see, as JSON values by name.
+    ///
+    /// # Errors
+    ///
+    /// Those of every verb.
+    ///
+    /// ```
+    /// use dframework_session::Session;
+    ///
+    /// # dframework_session::doctest(async {
+    /// Session::set("name", "ada").await?;
+    /// assert_eq!(Session::all().await?["name"], "ada");
+    /// # Ok(()) });
+    /// ```
+    pub async fn all() -> Result<serde_json::Map<String, serde_json::Value>, Error> {
+        current()?.all().await
+    }
+
+    /// Adds to a number and returns the sum as this request sees it. Absent and null count as 0.
+    ///
+    /// Parallel requests lose no increment: on a conflict the addition is done again on what is stored.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_wrong_type`] when the value is no 64-bit integer, [`Error::is_invalid`] when the sum is
+    /// none; nothing changes then.
+    ///
+    /// ```
+    /// use dframework_session::Session;
+    ///
+    /// # dframework_session::doctest(async {
+    /// assert_eq!(Session::increment("visits", 1).await?, 1);
+    /// assert_eq!(Session::increment("visits", 10).await?, 11);
+    /// # Ok(()) });
+    /// ```
+    pub async fn increment(key: impl KeyOf<i64>, by: i64) -> Result<i64, Error> {
+        current()?.increment(key, by).await
+    }
+
+    /// Replaces a value by what the function makes of it, and returns that.
+    ///
+    /// The function is given `None` for absent and null. It runs again, on what is stored then, when a
+    /// parallel request has changed the session, so it must not do anything but compute. It must not call
+    /// back into the session.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::get`] and [`Session::set`].
+    ///
+    /// ```
+    /// use dframework_session::Session;
+    ///
+    /// # dframework_session::doctest(async {
+    /// let add = |cart: Option<Vec<String>>| {
+    ///     let mut cart = cart.unwrap_or_default();
+    ///     cart.push("tea".to_owned());
+    ///     cart
+    /// };
+    /// assert_eq!(Session::update("cart", add).await?, ["tea"]);
+    /// # Ok(()) });
+    /// ```
+    pub async fn update<T>(
+        key: impl KeyOf<T>,
+        change: impl Fn(Option<T>) -> T + Send + 'static,
+    ) -> Result<T, Error>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        current()?.update(key, change).await
+    }
+
+    /// Gives the session a new token; its data stays.
+    ///
+    /// The old token is dead once the response head is sent. Call it when the rights of the user change, such
+    /// as at a login or a change of role; [`Session::set_owner`] does it by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_late`] after the response head.
+    ///
+    /// ```
+    /// use dframework_session::Session;
+    ///
+    /// # dframework_session::doctest(async {
+    /// Session::regenerate().await?;
+    /// Session::set("role", "editor").await?;
+    /// # Ok(()) });
+    /// ```
+    #[doc(alias = "cycle_id")]
+    #[doc(alias = "renew")]
+    pub async fn regenerate() -> Result<(), Error> {
+        current()?.regenerate().await
+    }
+
+    /// Says whose session it is: the login.
+    ///
+    /// A new owner gets a new token and a new absolute lifetime. Where another owner was before, flash and
+    /// ordinary data go first, so that nothing of the former owner's is seen. The same owner again changes
+    /// nothing. Owners have 1 to 255 bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_invalid`] for an owner that is empty or too long; [`Error::is_late`] after the response head.
+    ///
+    /// ```
+    /// use dframework_session::Session;
+    ///
+    /// # dframework_session::doctest(async {
+    /// Session::set_owner("42").await?;
+    /// assert_eq!(Session::owner().await?.as_deref(), Some("42"));
+    /// # Ok(()) });
+    /// ```
+    #[doc(alias = "login")]
+    pub async fn set_owner(owner: impl AsRef<str>) -> Result<(), Error> {
+        current()?.set_owner(owner).await
+    }
+
+    /// Whose session it is.
+    ///
+    /// # Errors
+    ///
+    /// Those of every verb.
+    ///
+    /// ```
+    /// use dframework_session::Session;
+    ///
+    /// # dframework_session::doctest(async {
+    /// assert_eq!(Session::owner().await?, None);
+    /// # Ok(()) });
+    /// ```
+    pub async fn owner() -> Result<Option<String>, Error> {
+        current()?.owner().await
+    }
+
+    /// The public id of the stored session, for logs and lists; `None` before its first commit.
+    ///
+    /// # Errors
+    ///
+    /// Those of every verb.
+    ///
+    /// ```
+    /// use dframework_session::Session;
+    ///
+    /// # dframework_session::doctest(async {
+    /// Session::set("name", "ada").await?;
+    /// assert_eq!(Session::id().await?, None);
+    /// Session::save().await?;
+    /// assert!(Session::id().await?.is_some());
+    /// # Ok(()) });
+    /// ```
+    pub async fn id() -> Result<Option<SessionId>, Error> {
+        current()?.id().await
+    }
+
+    /// Commits now; the request may go on.
+    ///
+    /// What was saved stays, even if the response is a 5xx later; its cookies go out with the response head.
+    ///
+    /// # Errors
+    ///
+    /// What a commit fails with: [`Error::is_unavailable`], [`Error::is_gone`], [`Error::is_conflict`],
+    /// [`Error::is_too_large`].
+    ///
+    /// ```
+    /// use dframework_session::Session;
+    ///
+    /// # dframework_session::doctest(async {
+    /// Session::set("step", 2).await?;
+    /// Session::save().await?;
+    /// # Ok(()) });
+    /// ```
+    pub async fn save() -> Result<(), Error> {
+        current()?.save().await
+    }
+}

@@ -1,0 +1,574 @@
+//! One request's session: what its cookies brought, what was loaded for them, and what was asked for.
+//!
+//! Nothing is loaded before the session is used. Every change goes through [`crate::change`], and nothing is
+//! written before [`crate::commit`].
+
+use crate::{
+    change::{Compute, Draft, Live, Log, Operation, Refusal, Standing},
+    commit::{Moment, commit_to_the_end},
+    cookie::{Carried, Tokens},
+    driver::{At, Driver},
+    error::{Error, Kind},
+    event,
+    flash::Purpose,
+    key::{Accepts, KeyName, KeyOf, Select, Selection, checked},
+    lines::Lines,
+    record::Record,
+    sessions::Core,
+    token::Token,
+    value,
+};
+use dframework_session_store::{SessionId, StoreKey, Timestamp};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// The longest name of an owner, in bytes.
+const LONGEST_OWNER: usize = 255;
+
+/// One request's session: the verbs of [`Session`](crate::Session) as methods.
+///
+/// Clones share everything: what one changes, the others see. Take a handle to where the facade does not reach,
+/// such as another task; as an extractor it is an argument of the handler.
+///
+/// ```
+/// use dframework_session::{Error, SessionHandle};
+///
+/// async fn greeting(session: SessionHandle) -> Result<String, Error> {
+///     let name = session.get_or("name", "guest").await?;
+///     Ok(format!("hello, {name}"))
+/// }
+/// ```
+#[derive(Clone)]
+pub struct SessionHandle(pub(crate) Arc<Inner>);
+
+/// What clones of a handle share.
+pub(crate) struct Inner {
+    pub(crate) core: Arc<Core>,
+    pub(crate) request: Request,
+    state: Mutex<State>,
+    /// Whoever talks to a store for this request; commits of one request go one after the other.
+    pub(crate) turn: tokio::sync::Mutex<()>,
+}
+
+/// What the request's head said.
+pub(crate) struct Request {
+    pub(crate) carried: Carried,
+    pub(crate) purpose: Purpose,
+    /// The request is known to have come over https.
+    pub(crate) https: bool,
+}
+
+/// How far the response is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Stage {
+    Open,
+    /// Its head has been sent.
+    Late,
+}
+
+pub(crate) struct State {
+    pub(crate) stage: Stage,
+    /// The handler has used the session, so the response depends on it.
+    pub(crate) used: bool,
+    /// What was loaded, with the changes; `None` until the session is used.
+    pub(crate) draft: Option<Draft>,
+    pub(crate) log: Log,
+    /// Bit n: a flash value of generation n was read.
+    pub(crate) read: u8,
+    /// Bit n: this request made flash values of generation n.
+    pub(crate) made: u8,
+    /// The Set-Cookie lines of what has been committed.
+    pub(crate) lines: Lines,
+}
+
+/// The loaded state, while it is locked.
+struct Loaded<'a> {
+    stage: Stage,
+    draft: &'a mut Draft,
+    log: &'a mut Log,
+    read: &'a mut u8,
+}
+
+impl SessionHandle {
+    pub(crate) fn new(core: Arc<Core>, request: Request) -> Self {
+        let state = State {
+            stage: Stage::Open,
+            used: false,
+            draft: None,
+            log: Log::default(),
+            read: 0,
+            made: 0,
+            lines: Lines::default(),
+        };
+        let (state, turn) = (Mutex::new(state), tokio::sync::Mutex::new(()));
+        Self(Arc::new(Inner { core, request, state, turn }))
+    }
+
+    /// As [`Session::get`](crate::Session::get).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn get<T: DeserializeOwned>(&self, key: impl KeyOf<T>) -> Result<Option<T>, Error> {
+        let key = checked(key.name())?;
+        self.0.with(|mut loaded| loaded.read(key)).await?
+    }
+
+    /// As [`Session::get_or`](crate::Session::get_or).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn get_or<D>(&self, key: impl KeyOf<D::Owned>, default: &D) -> Result<D::Owned, Error>
+    where
+        D: ToOwned + ?Sized,
+        D::Owned: DeserializeOwned,
+    {
+        let key = checked(key.name())?;
+        let found: Option<Option<D::Owned>> = self.0.with(|mut loaded| loaded.read(key)).await??;
+        Ok(found.flatten().unwrap_or_else(|| default.to_owned()))
+    }
+
+    /// As [`Session::set`](crate::Session::set).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn set<V: Serialize>(&self, key: impl Accepts<V>, value: V) -> Result<(), Error> {
+        let key = checked(key.name())?;
+        let value = value::encode(key, &value)?;
+        self.0.change(Operation::Set { key: key.into(), value, expires_at: None }).await
+    }
+
+    /// As [`Session::permanent`](crate::Session::permanent).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn permanent(&self, map: impl Serialize) -> Result<(), Error> {
+        let entries = value::encode_entries(&map)?;
+        self.0.change(Operation::Permanent { entries }).await
+    }
+
+    /// As [`Session::flash`](crate::Session::flash).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn flash<V: Serialize>(&self, key: impl Accepts<V>, value: V) -> Result<(), Error> {
+        let key = checked(key.name())?;
+        let value = value::encode(key, &value)?;
+        self.0.change(Operation::Flash { key: key.into(), value }).await
+    }
+
+    /// As [`Session::forget`](crate::Session::forget).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn forget(&self, what: impl Select) -> Result<(), Error> {
+        match what.select()? {
+            Selection::Keys(keys) => self.0.change(Operation::Forget { keys }).await,
+            Selection::Everything => self.destroy().await,
+        }
+    }
+
+    /// As [`Session::destroy`](crate::Session::destroy).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn destroy(&self) -> Result<(), Error> {
+        self.0.load().await?;
+        let mut state = self.0.state();
+        state.log.destroy();
+        if let Some(draft) = &mut state.draft {
+            draft.destroy();
+        }
+        Ok(())
+    }
+
+    /// As [`Session::has`](crate::Session::has).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn has(&self, key: impl KeyName) -> Result<bool, Error> {
+        let key = checked(key.name())?;
+        let holds = |loaded: Loaded<'_>| {
+            loaded.draft.get(key).is_some_and(|found| !value::is_null(found.json))
+        };
+        self.0.with(holds).await
+    }
+
+    /// As [`Session::exists`](crate::Session::exists).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn exists(&self, key: impl KeyName) -> Result<bool, Error> {
+        let key = checked(key.name())?;
+        self.0.with(|loaded| loaded.draft.get(key).is_some()).await
+    }
+
+    /// As [`Session::all`](crate::Session::all).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn all(&self) -> Result<serde_json::Map<String, serde_json::Value>, Error> {
+        self.0.with(|mut loaded| loaded.read_all()).await?
+    }
+
+    /// As [`Session::increment`](crate::Session::increment).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn increment(&self, key: impl KeyOf<i64>, by: i64) -> Result<i64, Error> {
+        let key: Arc<str> = checked(key.name())?.into();
+        let name = key.clone();
+        let compute = move |json: Option<&[u8]>| {
+            let current = read_as::<i64>(&name, json)?.unwrap_or(0);
+            let sum = current.checked_add(by);
+            let sum =
+                sum.ok_or(Refusal::Inapplicable("the number would leave the range of i64"))?;
+            value::encode(&name, &sum).map_err(Refusal::Error)
+        };
+        self.0.compute(key, Box::new(compute)).await
+    }
+
+    /// As [`Session::update`](crate::Session::update).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn update<T>(
+        &self,
+        key: impl KeyOf<T>,
+        change: impl Fn(Option<T>) -> T + Send + 'static,
+    ) -> Result<T, Error>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        let key: Arc<str> = checked(key.name())?.into();
+        let name = key.clone();
+        let compute = move |json: Option<&[u8]>| {
+            let current = read_as::<T>(&name, json)?;
+            value::encode(&name, &change(current)).map_err(Refusal::Error)
+        };
+        self.0.compute(key, Box::new(compute)).await
+    }
+
+    /// As [`Session::regenerate`](crate::Session::regenerate).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn regenerate(&self) -> Result<(), Error> {
+        self.0.change(Operation::Regenerate).await
+    }
+
+    /// As [`Session::set_owner`](crate::Session::set_owner).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn set_owner(&self, owner: impl AsRef<str>) -> Result<(), Error> {
+        let owner = owner.as_ref();
+        match owner.len() {
+            1..=LONGEST_OWNER => self.0.change(Operation::SetOwner(owner.into())).await,
+            0 => Err(Error::new(Kind::Owner { why: "must not be empty" })),
+            _ => Err(Error::new(Kind::Owner { why: "has at most 255 bytes" })),
+        }
+    }
+
+    /// As [`Session::owner`](crate::Session::owner).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn owner(&self) -> Result<Option<String>, Error> {
+        self.0.with(|loaded| loaded.draft.owner().map(str::to_owned)).await
+    }
+
+    /// As [`Session::id`](crate::Session::id).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn id(&self) -> Result<Option<SessionId>, Error> {
+        let driver = &self.0.core.driver;
+        self.0.with(|loaded| loaded.draft.ordinary.live().map(|live| driver.id_of(live))).await
+    }
+
+    /// As [`Session::save`](crate::Session::save).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn save(&self) -> Result<(), Error> {
+        let moment = match self.0.state().stage {
+            Stage::Open => Moment::Save,
+            Stage::Late => Moment::LateSave,
+        };
+        commit_to_the_end(self.0.clone(), moment).await
+    }
+}
+
+impl fmt::Debug for SessionHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionHandle").finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        // The state is changed by whole operations, so it is whole even where a closure of the application
+        // panicked inside one.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the request has not used its session.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.state().draft.is_none()
+    }
+
+    /// Loads the records if nobody has, and looks at them.
+    async fn with<R>(&self, look: impl FnOnce(Loaded<'_>) -> R) -> Result<R, Error> {
+        self.load().await?;
+        let mut state = self.state();
+        let State { stage, draft: Some(draft), log, read, .. } = &mut *state else {
+            return Err(Error::new(Kind::Outside));
+        };
+        if !log.destroy {
+            draft.check_readable()?;
+        }
+        Ok(look(Loaded { stage: *stage, draft, log, read }))
+    }
+
+    async fn change(&self, operation: Operation) -> Result<(), Error> {
+        self.with(|loaded| loaded.change(operation)).await?
+    }
+
+    /// Carries a computation out, and returns what is there then.
+    async fn compute<T: DeserializeOwned>(
+        &self,
+        key: Arc<str>,
+        compute: Compute,
+    ) -> Result<T, Error> {
+        let changed = |mut loaded: Loaded<'_>| {
+            loaded.note_reading(&key);
+            let Loaded { stage, draft, log, read } = loaded;
+            let operation = Operation::Compute { key: key.clone(), compute };
+            Loaded { stage, draft: &mut *draft, log, read }.change(operation)?;
+            let json = draft.get(&key).map_or(&b"null"[..], |found| found.json);
+            value::decode_exactly(&key, json)
+        };
+        self.with(changed).await?
+    }
+
+    /// Loads the records that the request's cookies name, once.
+    async fn load(&self) -> Result<(), Error> {
+        {
+            let mut state = self.state();
+            state.used = true;
+            if state.draft.is_some() {
+                return Ok(());
+            }
+        }
+        let _turn = match self.core.driver.waits() {
+            true => Some(self.turn.lock().await),
+            false => None,
+        };
+        if self.state().draft.is_some() {
+            return Ok(());
+        }
+        let Carried { session, permanent, flash, .. } = &self.request.carried;
+        let now = self.core.clock.now();
+        let (ordinary, permanent) = self.standings(session.iter(), permanent.iter(), now).await?;
+        let mut state = self.state();
+        // Another task may have been here first; its changes stand.
+        state.draft.get_or_insert_with(|| Draft::new(ordinary, permanent, *flash, now));
+        Ok(())
+    }
+
+    /// Loads the records of this request again, for a replay.
+    pub(crate) async fn reload(&self) -> Result<(Standing, Standing), Error> {
+        let (ordinary, permanent) = match &self.state().draft {
+            Some(draft) => (draft.ordinary.clone(), draft.permanent.clone()),
+            None => return Ok((Standing::Absent, Standing::Absent)),
+        };
+        let Carried { session, permanent: carried, .. } = &self.request.carried;
+        let (one, other) = (tokens(&ordinary, session), tokens(&permanent, carried));
+        let now = self.core.clock.now();
+        let (new_ordinary, new_permanent) = self.standings(one.iter(), other.iter(), now).await?;
+        let keep_ended = |old: Standing, new| if old.is_ended() { old } else { new };
+        Ok((keep_ended(ordinary, new_ordinary), keep_ended(permanent, new_permanent)))
+    }
+
+    /// The key at which commits of this request meet others.
+    pub(crate) fn queue_key(&self) -> Option<StoreKey> {
+        let state = self.state();
+        let draft = state.draft.as_ref()?;
+        draft.ordinary.key().or_else(|| draft.permanent.key())
+    }
+
+    /// Loads what these tokens open, in one round trip.
+    async fn standings<'a>(
+        &self,
+        session: impl Iterator<Item = &'a Token>,
+        permanent: impl Iterator<Item = &'a Token>,
+        now: Timestamp,
+    ) -> Result<(Standing, Standing), Error> {
+        let driver = &self.core.driver;
+        let mut candidates = Candidates::default();
+        session.for_each(|token| candidates.add(driver, *token));
+        let ordinary_count = candidates.count;
+        permanent.for_each(|token| candidates.add(driver, *token));
+        let (mut ordinary, mut permanent) = (Standing::Absent, Standing::Absent);
+        if candidates.count == 0 {
+            return Ok((ordinary, permanent));
+        }
+        let tokens = candidates.tokens;
+        let keys = candidates.keys;
+        let show = |position: usize, at| {
+            let standing = if position < ordinary_count { &mut ordinary } else { &mut permanent };
+            if let Some(token) = tokens[position] {
+                consider(standing, token, keys[position], at, now);
+            }
+        };
+        driver.load(&keys[..candidates.count], show).await?;
+        Ok((ordinary, permanent))
+    }
+}
+
+/// Tokens and their keys, as many as are ever tried.
+struct Candidates {
+    tokens: [Option<Token>; 8],
+    keys: [StoreKey; 8],
+    count: usize,
+}
+
+impl Default for Candidates {
+    fn default() -> Self {
+        Self { tokens: [None; 8], keys: [StoreKey::from_bytes([0; 32]); 8], count: 0 }
+    }
+}
+
+impl Candidates {
+    fn add(&mut self, driver: &Driver, token: Token) {
+        if let Some(place) = self.tokens.get_mut(self.count) {
+            *place = Some(token);
+            self.keys[self.count] = driver.key_of(&token);
+            self.count += 1;
+        }
+    }
+}
+
+/// The tokens under which a record is to be looked for again.
+fn tokens(standing: &Standing, carried: &Tokens) -> Vec<Token> {
+    match standing {
+        Standing::Live(live) => vec![live.token],
+        Standing::Unknown { .. } | Standing::Corrupt { .. } => carried.iter().copied().collect(),
+        Standing::Absent | Standing::Ended => Vec::new(),
+    }
+}
+
+/// Takes what one of several tokens opens into account. The first live record wins; an ended token says more
+/// than an unknown one.
+fn consider(standing: &mut Standing, token: Token, key: StoreKey, at: At, now: Timestamp) {
+    let rank = |standing: &Standing| match standing {
+        Standing::Absent => 0,
+        Standing::Unknown { .. } => 1,
+        Standing::Corrupt { .. } => 2,
+        Standing::Ended => 3,
+        Standing::Live(_) => 4,
+    };
+    let found = judge(token, key, at, now);
+    if rank(&found) > rank(standing) {
+        *standing = found;
+    }
+}
+
+/// What the clock and the record itself say of what a store holds.
+fn judge(token: Token, key: StoreKey, at: At, now: Timestamp) -> Standing {
+    match at {
+        At::Record { bytes, version, expires_at } if now < expires_at => {
+            match Record::parse(bytes) {
+                Ok(record) if now < record.header().absolute => {
+                    Standing::Live(Live { token, key, version, expires_at, record })
+                }
+                Ok(_) => Standing::Unknown { key },
+                Err(why) => Standing::Corrupt { key, why },
+            }
+        }
+        At::Ended { until } if now < until => Standing::Ended,
+        _ => Standing::Unknown { key },
+    }
+}
+
+impl Loaded<'_> {
+    /// Reads a value; a flash value counts as read, which is what ages it in scripts' requests.
+    fn read<T: DeserializeOwned>(&mut self, key: &str) -> Result<Option<T>, Error> {
+        let Some(found) = self.draft.get(key) else { return Ok(None) };
+        if let Some(generation) = found.generation {
+            *self.read |= 1 << generation;
+        }
+        value::decode(key, found.json)
+    }
+
+    fn read_all(&mut self) -> Result<serde_json::Map<String, serde_json::Value>, Error> {
+        let keys: Vec<String> = self.draft.keys().into_iter().map(str::to_owned).collect();
+        let values = keys.into_iter().map(|key| {
+            let value = self.read(&key)?.unwrap_or(serde_json::Value::Null);
+            Ok((key, value))
+        });
+        values.collect()
+    }
+
+    fn note_reading(&mut self, key: &str) {
+        if let Some(generation) = self.draft.get(key).and_then(|found| found.generation) {
+            *self.read |= 1 << generation;
+        }
+    }
+
+    /// Carries a change out and logs it, or does neither.
+    fn change(self, operation: Operation) -> Result<(), Error> {
+        let is_login = matches!(operation, Operation::Regenerate | Operation::SetOwner(_));
+        let makes_anew = self.log.destroy || self.log.has_login() || is_login;
+        if self.draft.ordinary.is_ended() && !makes_anew {
+            return Err(Error::new(Kind::Gone));
+        }
+        if self.stage == Stage::Late && self.draft.needs_cookie(&operation) {
+            return Err(Error::new(Kind::Late { doing: operation.doing() }));
+        }
+        self.draft.apply(&operation)?;
+        self.log.operations.push(operation);
+        Ok(())
+    }
+}
+
+/// The current value for a computation; null counts as absent.
+fn read_as<T: DeserializeOwned>(key: &str, json: Option<&[u8]>) -> Result<Option<T>, Refusal> {
+    match json {
+        Some(json) => value::decode(key, json).map_err(Refusal::Error),
+        None => Ok(None),
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let (true, Some(draft)) = (state.log.destroy, &state.draft) {
+            // The handler panicked or the client hung up: a logout counts all the same.
+            self.core.end_detached([&draft.ordinary, &draft.permanent]);
+        }
+        if state.stage == Stage::Late && !state.log.operations.is_empty() {
+            event::dropped_changes(&state.log.keys());
+        }
+    }
+}

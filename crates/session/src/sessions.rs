@@ -1,0 +1,350 @@
+//! START HERE: the walk of one request, from its head to the head of its response.
+//!
+//! [`Sessions::open`] finds our cookies and makes a handle; nothing is loaded. The handler runs inside
+//! [`Sessions::scope`], where the facade finds the handle. [`Sessions::commit`] says what the response head
+//! must carry. Adapters are made of these three and speak strings and bytes, so they fit any framework.
+
+use crate::{
+    change::Standing,
+    commit::{Lifetimes, Moment, REMEMBERED, commit_to_the_end},
+    config::{Config, DriverName, Env, Settings},
+    cookie::Cookies,
+    driver::{Driver, Remote},
+    error::{Error, Kind},
+    event,
+    facade::CURRENT,
+    flash::Purpose,
+    handle::{Request, SessionHandle},
+    memory::{Keys, Memory},
+    queue::Queue,
+};
+use dframework_session_store::{Store, StoreKey};
+use std::{
+    fmt,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
+
+/// Where sessions are kept and how: made once at start, cheap to clone.
+///
+/// ```
+/// use dframework_session::{Config, RequestHead, ResponseHead, Session, Sessions};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let sessions = Sessions::connect(&Config::from_toml("app.sessionDriver = 'memory'")?).await?;
+///
+/// // What an adapter does with every request:
+/// let handle = sessions.open(RequestHead::new("GET"));
+/// sessions.scope(handle.clone(), async { Session::set("name", "ada").await }).await?;
+/// let changes = sessions.commit(&handle, ResponseHead::new(200)).await?;
+///
+/// assert!(changes.set_cookies[0].starts_with("__Host-Http-session="));
+/// assert_eq!(changes.cache_control, Some("no-store"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Sessions(Arc<Core>);
+
+/// What all requests share.
+pub(crate) struct Core {
+    pub(crate) driver: Driver,
+    pub(crate) cookies: Cookies,
+    pub(crate) lifetimes: Lifetimes,
+    pub(crate) clock: crate::Clock,
+    has_told_of_cookie: AtomicBool,
+}
+
+/// What an adapter tells of a request.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct RequestHead<'a, C = std::iter::Empty<&'a [u8]>> {
+    /// The values of the Cookie fields, in order.
+    pub cookies: C,
+    /// The method, in capitals.
+    pub method: &'a str,
+    /// The field `Sec-Fetch-Dest`.
+    pub fetch_dest: Option<&'a [u8]>,
+    /// The field `Sec-Purpose`.
+    pub purpose: Option<&'a [u8]>,
+    /// The scheme, where it is known: a server behind a proxy does not know it.
+    pub scheme: Option<&'a str>,
+}
+
+impl<'a> RequestHead<'a> {
+    /// The head of a request without cookies.
+    pub fn new(method: &'a str) -> Self {
+        let cookies = std::iter::empty();
+        Self { cookies, method, fetch_dest: None, purpose: None, scheme: None }
+    }
+
+    /// The same head with these Cookie fields.
+    pub fn with_cookies<C: IntoIterator<Item = &'a [u8]>>(self, cookies: C) -> RequestHead<'a, C> {
+        let Self { method, fetch_dest, purpose, scheme, .. } = self;
+        RequestHead { cookies, method, fetch_dest, purpose, scheme }
+    }
+}
+
+/// What an adapter tells of a response before its head is sent.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ResponseHead<'a> {
+    /// The status code.
+    pub status: u16,
+    /// The field `Cache-Control`, if the application set one.
+    pub cache_control: Option<&'a [u8]>,
+}
+
+impl<'a> ResponseHead<'a> {
+    /// The head of a response without `Cache-Control`.
+    pub fn new(status: u16) -> Self {
+        Self { status, cache_control: None }
+    }
+
+    /// The same head with the `Cache-Control` that the application set.
+    #[must_use]
+    pub fn with_cache_control(mut self, cache_control: Option<&'a [u8]>) -> Self {
+        self.cache_control = cache_control;
+        self
+    }
+}
+
+/// What the adapter does to the response head.
+#[derive(Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct HeadChanges {
+    /// Set-Cookie lines to append, each a field of its own, marked sensitive.
+    pub set_cookies: Vec<String>,
+    /// The `Cache-Control` that must hold in place of any other.
+    pub cache_control: Option<&'static str>,
+    /// Whether `Vary` must name `Cookie`.
+    pub vary: bool,
+}
+
+/// Shows how many cookies are set, never a line.
+impl fmt::Debug for HeadChanges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeadChanges")
+            .field("set_cookies", &self.set_cookies.len())
+            .field("cache_control", &self.cache_control)
+            .field("vary", &self.vary)
+            .finish()
+    }
+}
+
+/// A commit that failed.
+///
+/// The adapter sends a response of its own with the error's status, and nothing of the application's.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct CommitError {
+    /// Why it failed.
+    pub error: Error,
+    /// What that response must carry: the cookies of what had been committed before.
+    pub head: HeadChanges,
+}
+
+impl fmt::Display for CommitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for CommitError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
+    }
+}
+
+impl Sessions {
+    /// Opens the driver that `app.sessionDriver` names.
+    ///
+    /// Without one it is `memory`, with a warning.
+    ///
+    /// # Errors
+    ///
+    /// The configuration cannot be used, or the driver is not part of this build; the message names the
+    /// property, its value and what is allowed, or the feature that is missing.
+    #[expect(clippy::unused_async, reason = "drivers with a connection wait for it here")]
+    pub async fn connect(config: &Config) -> Result<Self, Error> {
+        let settings = config.settings()?;
+        match settings.driver {
+            None => event::no_driver(),
+            Some(DriverName::Memory) => {}
+            Some(driver) => return Err(not_compiled(driver)),
+        }
+        Ok(Self::in_memory(settings))
+    }
+
+    /// Sessions in memory with every default, for tests and examples.
+    pub fn memory() -> Self {
+        let defaults = Config::new().settings();
+        Self::in_memory(defaults.expect("the defaults are in range and name a safe cookie"))
+    }
+
+    /// Sessions in a store of your own; `app.sessionDriver` is not read.
+    ///
+    /// # Errors
+    ///
+    /// The configuration cannot be used.
+    pub fn from_store(store: impl Store, config: &Config) -> Result<Self, Error> {
+        let settings = config.settings()?;
+        let remote = Remote {
+            store: Arc::new(store),
+            timeout: settings.store_timeout,
+            queue: Queue::default(),
+        };
+        Ok(Self::new(Driver::Store(remote), settings))
+    }
+
+    fn in_memory(settings: Settings) -> Self {
+        let memory = Memory::new(settings.max_sessions, settings.max_bytes, Keys::Tokens)
+            .with_eviction_listener(Box::new(event::evicted));
+        Self::new(Driver::Memory(memory), settings)
+    }
+
+    fn new(driver: Driver, settings: Settings) -> Self {
+        if settings.env == Env::Local {
+            event::local_environment();
+        }
+        let lifetimes = Lifetimes { idle: settings.idle_timeout, absolute: settings.lifetime };
+        Self(Arc::new(Core {
+            driver,
+            cookies: Cookies::new(settings.cookie),
+            lifetimes,
+            clock: settings.clock,
+            has_told_of_cookie: AtomicBool::new(false),
+        }))
+    }
+
+    /// Makes the handle of a request. Reads its cookies and nothing else.
+    pub fn open<'a, C>(&self, head: RequestHead<'a, C>) -> SessionHandle
+    where
+        C: IntoIterator<Item = &'a [u8]>,
+    {
+        let (carried, doubled) = self.0.cookies.find(head.cookies.into_iter());
+        if doubled {
+            event::doubled_cookie();
+        }
+        let purpose = Purpose::of(head.method, head.fetch_dest, head.purpose);
+        let https = head.scheme == Some("https");
+        SessionHandle::new(self.0.clone(), Request { carried, purpose, https })
+    }
+
+    /// Runs a future in which the facade finds this handle.
+    pub fn scope<F: Future>(
+        &self,
+        handle: SessionHandle,
+        future: F,
+    ) -> impl Future<Output = F::Output> + use<F> {
+        CURRENT.scope(handle, future)
+    }
+
+    /// Runs a function in which the facade finds this handle: the part of a service call before its future.
+    pub fn enter<R>(&self, handle: SessionHandle, function: impl FnOnce() -> R) -> R {
+        CURRENT.sync_scope(handle, function)
+    }
+
+    /// Commits what the request asked for, and says what the response head must carry.
+    ///
+    /// With a store, the commit runs in a task of its own, which goes on when this future is dropped. After
+    /// it, the handle takes only changes that need no cookie, and `save` commits them.
+    ///
+    /// # Errors
+    ///
+    /// The changes could not be committed, or only in part: see [`CommitError`].
+    pub async fn commit(
+        &self,
+        handle: &SessionHandle,
+        head: ResponseHead<'_>,
+    ) -> Result<HeadChanges, CommitError> {
+        let inner = &handle.0;
+        let committed = match inner.is_untouched() {
+            true => Ok(()),
+            false => commit_to_the_end(inner.clone(), Moment::of_status(head.status)).await,
+        };
+        inner.finish(committed, head)
+    }
+
+    /// As [`Sessions::commit`] where that would not wait: always in memory, elsewhere if nothing is to be
+    /// written.
+    ///
+    /// # Errors
+    ///
+    /// As there; [`Error::is_would_block`] when the commit would wait, and then nothing was done.
+    pub fn commit_now(
+        &self,
+        handle: &SessionHandle,
+        head: ResponseHead<'_>,
+    ) -> Result<HeadChanges, CommitError> {
+        let inner = &handle.0;
+        if inner.is_untouched() {
+            return inner.finish(Ok(()), head);
+        }
+        let moment = Moment::of_status(head.status);
+        let would_block = || {
+            let error = Error::new(Kind::WouldBlock);
+            CommitError { error, head: HeadChanges::default() }
+        };
+        if self.0.driver.waits() && !inner.has_nothing_to_do(moment) {
+            return Err(would_block());
+        }
+        // In memory the only wait is for another commit of this very request, before anything is done.
+        match pin!(inner.commit(moment)).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(committed) => inner.finish(committed, head),
+            Poll::Pending => Err(would_block()),
+        }
+    }
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sessions").field("cookies", &self.0.cookies).finish_non_exhaustive()
+    }
+}
+
+impl Core {
+    /// Says once which clients will drop the cookie that is being sent.
+    pub(crate) fn tell_of_first_cookie(&self, https: bool) {
+        let is_news = self.cookies.are_secure()
+            && !https
+            && !self.has_told_of_cookie.swap(true, Ordering::Relaxed);
+        if is_news {
+            event::first_secure_cookie();
+        }
+    }
+
+    /// Ends records although nobody waits for it: a `destroy` whose request came to no response.
+    pub(crate) fn end_detached(self: &Arc<Self>, standings: [&Standing; 2]) {
+        let keys: Vec<StoreKey> = standings.into_iter().filter_map(Standing::key).collect();
+        let core = self.clone();
+        let ending = async move {
+            for key in keys {
+                let until = core.clock.now().saturating_add(REMEMBERED);
+                if let Err(error) = core.driver.end(&key, until).await {
+                    event::end_failed(&error);
+                }
+            }
+        };
+        if !self.driver.waits() {
+            let _ = pin!(ending).poll(&mut Context::from_waker(Waker::noop()));
+        } else if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(ending);
+        } else {
+            event::end_not_possible();
+        }
+    }
+}
+
+fn not_compiled(driver: DriverName) -> Error {
+    let (name, needs) = match driver {
+        DriverName::Database => ("database", "the feature `sqlite`, `postgres` or `mysql`"),
+        DriverName::Redis => ("redis", "the feature `redis`"),
+        _ => ("stealth", "a version of dframework-session that has this driver"),
+    };
+    Error::config(format!("app.sessionDriver = \"{name}\" needs {needs}; this build has: memory"))
+}

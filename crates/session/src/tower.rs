@@ -1,0 +1,177 @@
+//! The layer for axum and every other service of `http` requests.
+//!
+//! It opens a handle for each request, runs the service inside its scope, both the call itself and the future,
+//! and commits when the response head is ready. It knows nothing of sessions beyond that.
+
+mod respond;
+
+use crate::{
+    Error, SessionHandle,
+    facade::CURRENT,
+    sessions::{RequestHead, Sessions},
+};
+use http::{Request, Response, header};
+use pin_project_lite::pin_project;
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+use tokio::task::futures::TaskLocalFuture;
+use tower_layer::Layer;
+use tower_service::Service;
+
+/// Gives every request of a router or service its session.
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use dframework_session::{Error, Session, Sessions, tower::SessionLayer};
+///
+/// async fn home() -> Result<String, Error> {
+///     let visits = Session::increment("visits", 1).await?;
+///     Ok(format!("visit {visits}"))
+/// }
+///
+/// let app: Router = Router::new()
+///     .route("/", get(home))
+///     .layer(SessionLayer::new(Sessions::memory()));
+/// ```
+#[derive(Clone, Debug)]
+pub struct SessionLayer {
+    sessions: Sessions,
+}
+
+impl SessionLayer {
+    /// A layer whose requests find their sessions here.
+    pub fn new(sessions: Sessions) -> Self {
+        Self { sessions }
+    }
+}
+
+impl<S> Layer<S> for SessionLayer {
+    type Service = SessionService<S>;
+
+    fn layer(&self, inner: S) -> SessionService<S> {
+        SessionService { inner, sessions: self.sessions.clone() }
+    }
+}
+
+/// A service whose requests have sessions: what [`SessionLayer`] makes.
+#[derive(Clone, Debug)]
+pub struct SessionService<S> {
+    inner: S,
+    sessions: Sessions,
+}
+
+impl<S, Q, R> Service<Request<Q>> for SessionService<S>
+where
+    S: Service<Request<Q>, Response = Response<R>>,
+    R: Default,
+{
+    type Response = Response<R>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, R>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Q>) -> Self::Future {
+        let handle = open(&self.sessions, &request);
+        let future = CURRENT.sync_scope(handle.clone(), || self.inner.call(request));
+        let state = State::Running { future: CURRENT.scope(handle.clone(), future) };
+        ResponseFuture { sessions: self.sessions.clone(), handle, state }
+    }
+}
+
+fn open<Q>(sessions: &Sessions, request: &Request<Q>) -> SessionHandle {
+    let headers = request.headers();
+    let mut head = RequestHead::new(request.method().as_str());
+    head.scheme = request.uri().scheme_str();
+    if !headers.contains_key(header::COOKIE) {
+        return sessions.open(head);
+    }
+    // Only a request with cookies can bring a message to age.
+    head.fetch_dest = headers.get("sec-fetch-dest").map(http::HeaderValue::as_bytes);
+    head.purpose = headers.get("sec-purpose").map(http::HeaderValue::as_bytes);
+    let cookies = headers.get_all(header::COOKIE).into_iter().map(http::HeaderValue::as_bytes);
+    sessions.open(head.with_cookies(cookies))
+}
+
+pin_project! {
+    /// The response of a service whose requests have sessions.
+    pub struct ResponseFuture<F, R> {
+        sessions: Sessions,
+        handle: SessionHandle,
+        #[pin]
+        state: State<F, R>,
+    }
+}
+
+impl<F, R> std::fmt::Debug for ResponseFuture<F, R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<F, R> {
+        Running { #[pin] future: TaskLocalFuture<SessionHandle, F> },
+        Committing { commit: respond::Commit, response: Option<Response<R>> },
+    }
+}
+
+impl<F, R, E> Future for ResponseFuture<F, R>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+    R: Default,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            match this.state.as_mut().project() {
+                StateProjection::Running { future } => {
+                    let response = match ready!(future.poll(context)) {
+                        Ok(response) => response,
+                        Err(error) => return Poll::Ready(Err(error)),
+                    };
+                    match respond::commit_now(this.sessions, this.handle, &response) {
+                        Ok(committed) => {
+                            return Poll::Ready(Ok(respond::answer(response, committed)));
+                        }
+                        Err(commit) => {
+                            let response = Some(response);
+                            this.state.set(State::Committing { commit, response });
+                        }
+                    }
+                }
+                StateProjection::Committing { commit, response } => {
+                    let committed = ready!(commit.as_mut().poll(context));
+                    let response = response.take().expect("a future is not polled after its end");
+                    return Poll::Ready(Ok(respond::answer(response, committed)));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(feature = "axum")]
+impl<S: Send + Sync> axum_core::extract::FromRequestParts<S> for SessionHandle {
+    type Rejection = Error;
+
+    /// Takes the handle of the current request.
+    async fn from_request_parts(_: &mut http::request::Parts, _: &S) -> Result<Self, Error> {
+        crate::facade::current()
+    }
+}
+
+#[cfg(feature = "axum")]
+impl axum_core::response::IntoResponse for Error {
+    /// The status of the error and an empty body; the detail goes to the log.
+    fn into_response(self) -> axum_core::response::Response {
+        crate::event::answered(&self);
+        respond::status(self.status())
+    }
+}

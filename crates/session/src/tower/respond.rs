@@ -1,0 +1,81 @@
+//! From what a commit says to the response that goes out.
+
+use crate::{
+    SessionHandle,
+    sessions::{CommitError, HeadChanges, ResponseHead, Sessions},
+};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use std::pin::Pin;
+
+type Committed = Result<HeadChanges, CommitError>;
+
+/// A commit that waits for a store.
+pub(super) type Commit = Pin<Box<dyn Future<Output = Committed> + Send>>;
+
+/// Commits at once where that needs no waiting; else returns the commit to wait for.
+pub(super) fn commit_now<R>(
+    sessions: &Sessions,
+    handle: &SessionHandle,
+    response: &Response<R>,
+) -> Result<Committed, Commit> {
+    let status = response.status().as_u16();
+    let cache_control = response.headers().get(header::CACHE_CONTROL).map(HeaderValue::as_bytes);
+    let head = ResponseHead::new(status).with_cache_control(cache_control);
+    match sessions.commit_now(handle, head) {
+        Err(failed) if failed.error.is_would_block() => {
+            let (sessions, handle) = (sessions.clone(), handle.clone());
+            let cache_control = cache_control.map(<[u8]>::to_vec);
+            Err(Box::pin(async move {
+                let head = ResponseHead::new(status).with_cache_control(cache_control.as_deref());
+                sessions.commit(&handle, head).await
+            }))
+        }
+        committed => Ok(committed),
+    }
+}
+
+/// The application's response with our fields, or, when the commit failed, one of our own.
+pub(super) fn answer<R: Default>(mut response: Response<R>, committed: Committed) -> Response<R> {
+    match committed {
+        Ok(changes) => {
+            apply(response.headers_mut(), changes);
+            response
+        }
+        Err(CommitError { error, head }) => {
+            let mut response = status(error.status());
+            apply(response.headers_mut(), head);
+            response
+        }
+    }
+}
+
+/// A response with this status and nothing else.
+pub(super) fn status<R: Default>(code: u16) -> Response<R> {
+    let mut response = Response::new(R::default());
+    *response.status_mut() =
+        StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response
+}
+
+fn apply(headers: &mut HeaderMap, changes: HeadChanges) {
+    for line in changes.set_cookies {
+        // Names, paths and domains were checked when the configuration was read, and tokens are base64url.
+        if let Ok(mut value) = HeaderValue::try_from(line) {
+            value.set_sensitive(true);
+            headers.append(header::SET_COOKIE, value);
+        }
+    }
+    if let Some(cache_control) = changes.cache_control {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache_control));
+    }
+    if changes.vary && !varies_by_cookie(headers) {
+        headers.append(header::VARY, HeaderValue::from_static("Cookie"));
+    }
+}
+
+fn varies_by_cookie(headers: &HeaderMap) -> bool {
+    headers.get_all(header::VARY).iter().any(|value| {
+        let names = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        names.into_iter().any(|name| name == b"*" || name.eq_ignore_ascii_case(b"cookie"))
+    })
+}

@@ -1,0 +1,142 @@
+//! Values as JSON text, and nothing in it that was not in the value.
+//!
+//! `serde_json` writes NaN and the infinities as `null` and takes any scalar as the key of a map. Both would
+//! come back as something else, so both are errors here.
+
+mod check;
+
+use crate::{
+    error::{Error, Kind},
+    key::checked,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{
+    ser::{CompactFormatter, Formatter, Serializer},
+    value::RawValue,
+};
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+    sync::Arc,
+};
+
+/// The JSON text of a value.
+pub(crate) type Json = Arc<str>;
+
+/// Writes a value as JSON text.
+pub(crate) fn encode<V: Serialize + ?Sized>(key: &str, value: &V) -> Result<Json, Error> {
+    let mut text = Vec::with_capacity(64);
+    let mut watch = Watch::default();
+    let written = value.serialize(&mut Serializer::with_formatter(&mut text, &mut watch));
+    if watch.scalar_key {
+        return Err(refused(key, "a map in it has keys that are neither strings nor integers"));
+    }
+    written.map_err(|error| refused(key, "it does not serialize").with_source(error))?;
+    // Only a `null` can stand for a float that JSON cannot write, so most values are walked once.
+    if watch.null && !check::is_finite(value) {
+        return Err(refused(key, "it holds a float that is not a number or infinite"));
+    }
+    let text = String::from_utf8(text).map_err(|_| refused(key, "its JSON is not UTF-8"))?;
+    Ok(text.into())
+}
+
+/// Reads JSON text; `null` is `None` unless `T` has a reading of its own for it.
+///
+/// The parser's own message is left out, since it quotes the value.
+pub(crate) fn decode<T: DeserializeOwned>(key: &str, json: &[u8]) -> Result<Option<T>, Error> {
+    match serde_json::from_slice(json) {
+        Ok(value) => Ok(Some(value)),
+        Err(_) if is_null(json) => Ok(None),
+        Err(_) => Err(wrong_type::<T>(key, json)),
+    }
+}
+
+/// Reads JSON text as exactly this type.
+pub(crate) fn decode_exactly<T: DeserializeOwned>(key: &str, json: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(json).map_err(|_| wrong_type::<T>(key, json))
+}
+
+/// Writes each entry of a map or struct as JSON text.
+pub(crate) fn encode_entries<V: Serialize>(map: &V) -> Result<Vec<(Arc<str>, Json)>, Error> {
+    const WHOLE: &str = "permanent";
+    let text = encode(WHOLE, map)?;
+    let entries: BTreeMap<String, &RawValue> = serde_json::from_str(&text)
+        .map_err(|_| refused(WHOLE, "it takes a map or a struct, whose entries it stores"))?;
+    let entry = |(key, json): (String, &RawValue)| {
+        checked(&key)?;
+        Ok((key.into(), json.get().into()))
+    };
+    entries.into_iter().map(entry).collect()
+}
+
+/// Whether this text is the JSON `null`.
+pub(crate) fn is_null(json: &[u8]) -> bool {
+    json == b"null"
+}
+
+fn wrong_type<T>(key: &str, json: &[u8]) -> Error {
+    let asked = std::any::type_name::<T>();
+    Error::new(Kind::WrongType { key: key.to_owned(), stored: kind_of(json), asked })
+}
+
+fn kind_of(json: &[u8]) -> &'static str {
+    match json.first() {
+        Some(b'"') => "a string",
+        Some(b'{') => "an object",
+        Some(b'[') => "a list",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'n') => "null",
+        _ => "a number",
+    }
+}
+
+fn refused(key: &str, why: &'static str) -> Error {
+    Error::new(Kind::Value { key: key.to_owned(), why })
+}
+
+/// Notes what the compact formatter writes where something else may have been meant.
+#[derive(Default)]
+struct Watch {
+    /// A `null` was written.
+    null: bool,
+    /// The next scalar is the key of a map.
+    at_key: bool,
+    /// A boolean or a float was written as the key of a map.
+    scalar_key: bool,
+}
+
+impl Formatter for &mut Watch {
+    fn write_null<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.null = true;
+        CompactFormatter.write_null(writer)
+    }
+
+    fn write_bool<W: ?Sized + Write>(&mut self, writer: &mut W, value: bool) -> io::Result<()> {
+        self.scalar_key |= self.at_key;
+        CompactFormatter.write_bool(writer, value)
+    }
+
+    fn write_f32<W: ?Sized + Write>(&mut self, writer: &mut W, value: f32) -> io::Result<()> {
+        self.scalar_key |= self.at_key;
+        CompactFormatter.write_f32(writer, value)
+    }
+
+    fn write_f64<W: ?Sized + Write>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
+        self.scalar_key |= self.at_key;
+        CompactFormatter.write_f64(writer, value)
+    }
+
+    fn begin_object_key<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        self.at_key = true;
+        CompactFormatter.begin_object_key(writer, first)
+    }
+
+    fn end_object_key<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.at_key = false;
+        CompactFormatter.end_object_key(writer)
+    }
+}
