@@ -24,7 +24,7 @@ pub(crate) enum Standing {
     /// It brought one that has ended a moment ago.
     Ended,
     /// It brought one whose record cannot be read.
-    Corrupt { key: StoreKey, why: &'static str },
+    Corrupt { token: Token, key: StoreKey, why: &'static str },
     /// It brought a live one, or this request made it.
     Live(Live),
 }
@@ -192,7 +192,6 @@ pub(crate) struct Draft {
 /// A value that was found.
 pub(crate) struct Found<'a> {
     pub(crate) json: &'a [u8],
-    pub(crate) layer: Layer,
     /// The stored flash generation that it was read from.
     pub(crate) generation: Option<u8>,
     expires_at: Option<Timestamp>,
@@ -348,7 +347,7 @@ impl Draft {
     fn flash(&self, key: &str) -> Option<Found<'_>> {
         if let Some(put) = self.put_at(key, Layer::Flash) {
             let json = put.value.as_ref()?.0.as_bytes();
-            return Some(Found { json, layer: Layer::Flash, generation: None, expires_at: None });
+            return Some(Found { json, generation: None, expires_at: None });
         }
         let mut newest: Option<(Timestamp, u8, &[u8])> = None;
         self.base(Layer::Flash)?.find(key, |sort, json| {
@@ -360,7 +359,7 @@ impl Draft {
             }
         });
         let (_, generation, json) = newest?;
-        Some(Found { json, layer: Layer::Flash, generation: Some(generation), expires_at: None })
+        Some(Found { json, generation: Some(generation), expires_at: None })
     }
 
     fn stored(&self, key: &str, layer: Layer) -> Option<Found<'_>> {
@@ -379,7 +378,7 @@ impl Draft {
             }
         }?;
         let lives = expires_at.is_none_or(|expires_at| self.now < expires_at);
-        lives.then_some(Found { json, layer, generation: None, expires_at })
+        lives.then_some(Found { json, generation: None, expires_at })
     }
 
     /// The loaded record of a layer, where it still counts.

@@ -14,9 +14,6 @@ use std::{fmt::Write, time::Duration};
 /// How many well-formed duplicates of a cookie are tried.
 pub(crate) const MOST_CANDIDATES: usize = 4;
 
-/// The longest Set-Cookie line that every browser keeps, in bytes.
-pub(crate) const LONGEST_LINE: usize = 4093;
-
 /// What the companion `.p` asks a browser for: ten years.
 const PERMANENT_MAX_AGE: u64 = 315_360_000;
 

@@ -390,10 +390,18 @@ impl Inner {
         let Carried { session, permanent, flash, .. } = &self.request.carried;
         let now = self.core.clock.now();
         let (ordinary, permanent) = self.standings(session.iter(), permanent.iter(), now).await?;
+        self.tell_of_unreadable(&ordinary);
+        self.tell_of_unreadable(&permanent);
         let mut state = self.state();
         // Another task may have been here first; its changes stand.
         state.draft.get_or_insert_with(|| Draft::new(ordinary, permanent, *flash, now));
         Ok(())
+    }
+
+    fn tell_of_unreadable(&self, standing: &Standing) {
+        if let Standing::Corrupt { token, why, .. } = standing {
+            event::unreadable(token.digest().id(), why);
+        }
     }
 
     /// Loads the records of this request again, for a replay.
@@ -503,7 +511,7 @@ fn judge(token: Token, key: StoreKey, at: At, now: Timestamp) -> Standing {
                     Standing::Live(Live { token, key, version, expires_at, record })
                 }
                 Ok(_) => Standing::Unknown { key },
-                Err(why) => Standing::Corrupt { key, why },
+                Err(why) => Standing::Corrupt { token, key, why },
             }
         }
         At::Ended { until } if now < until => Standing::Ended,
