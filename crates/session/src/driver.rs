@@ -4,7 +4,7 @@
 //! at the first poll. Calls to a store have a timeout each.
 
 use crate::{
-    change::Live,
+    draft::Live,
     error::Error,
     memory::{Found, Memory},
     queue::Queue,
@@ -17,6 +17,7 @@ use dframework_session_store::{
 use std::{sync::Arc, time::Duration};
 
 /// Where records live.
+#[expect(clippy::large_enum_variant, reason = "there is one driver, behind one `Arc`")]
 pub(crate) enum Driver {
     Memory(Memory),
     Store(Remote),

@@ -4,21 +4,20 @@
 //! written before [`crate::commit`].
 
 use crate::{
-    change::{Compute, Draft, Live, Log, Operation, Refusal, Standing},
+    change::{Compute, Log, Operation, Refusal},
     commit::{Moment, commit_to_the_end},
-    cookie::{Carried, Tokens},
-    driver::{At, Driver},
+    cookie::Carried,
+    draft::{Draft, Standing},
     error::{Error, Kind},
     event,
     flash::Purpose,
     key::{Accepts, KeyName, KeyOf, Select, Selection, checked},
     lines::Lines,
-    record::Record,
+    load::{load, tokens},
     sessions::Core,
-    token::Token,
     value,
 };
-use dframework_session_store::{SessionId, StoreKey, Timestamp};
+use dframework_session_store::{SessionId, StoreKey};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     fmt,
@@ -389,7 +388,8 @@ impl Inner {
         }
         let Carried { session, permanent, flash, .. } = &self.request.carried;
         let now = self.core.clock.now();
-        let (ordinary, permanent) = self.standings(session.iter(), permanent.iter(), now).await?;
+        let (ordinary, permanent) =
+            load(&self.core.driver, session.iter(), permanent.iter(), now).await?;
         self.tell_of_unreadable(&ordinary);
         self.tell_of_unreadable(&permanent);
         let mut state = self.state();
@@ -413,7 +413,8 @@ impl Inner {
         let Carried { session, permanent: carried, .. } = &self.request.carried;
         let (one, other) = (tokens(&ordinary, session), tokens(&permanent, carried));
         let now = self.core.clock.now();
-        let (new_ordinary, new_permanent) = self.standings(one.iter(), other.iter(), now).await?;
+        let (new_ordinary, new_permanent) =
+            load(&self.core.driver, one.iter(), other.iter(), now).await?;
         let keep_ended = |old: Standing, new| if old.is_ended() { old } else { new };
         Ok((keep_ended(ordinary, new_ordinary), keep_ended(permanent, new_permanent)))
     }
@@ -423,99 +424,6 @@ impl Inner {
         let state = self.state();
         let draft = state.draft.as_ref()?;
         draft.ordinary.key().or_else(|| draft.permanent.key())
-    }
-
-    /// Loads what these tokens open, in one round trip.
-    async fn standings<'a>(
-        &self,
-        session: impl Iterator<Item = &'a Token>,
-        permanent: impl Iterator<Item = &'a Token>,
-        now: Timestamp,
-    ) -> Result<(Standing, Standing), Error> {
-        let driver = &self.core.driver;
-        let mut candidates = Candidates::default();
-        session.for_each(|token| candidates.add(driver, *token));
-        let ordinary_count = candidates.count;
-        permanent.for_each(|token| candidates.add(driver, *token));
-        let (mut ordinary, mut permanent) = (Standing::Absent, Standing::Absent);
-        if candidates.count == 0 {
-            return Ok((ordinary, permanent));
-        }
-        let tokens = candidates.tokens;
-        let keys = candidates.keys;
-        let show = |position: usize, at| {
-            let standing = if position < ordinary_count { &mut ordinary } else { &mut permanent };
-            if let Some(token) = tokens[position] {
-                consider(standing, token, keys[position], at, now);
-            }
-        };
-        driver.load(&keys[..candidates.count], show).await?;
-        Ok((ordinary, permanent))
-    }
-}
-
-/// Tokens and their keys, as many as are ever tried.
-struct Candidates {
-    tokens: [Option<Token>; 8],
-    keys: [StoreKey; 8],
-    count: usize,
-}
-
-impl Default for Candidates {
-    fn default() -> Self {
-        Self { tokens: [None; 8], keys: [StoreKey::from_bytes([0; 32]); 8], count: 0 }
-    }
-}
-
-impl Candidates {
-    fn add(&mut self, driver: &Driver, token: Token) {
-        if let Some(place) = self.tokens.get_mut(self.count) {
-            *place = Some(token);
-            self.keys[self.count] = driver.key_of(&token);
-            self.count += 1;
-        }
-    }
-}
-
-/// The tokens under which a record is to be looked for again.
-fn tokens(standing: &Standing, carried: &Tokens) -> Vec<Token> {
-    match standing {
-        Standing::Live(live) => vec![live.token],
-        Standing::Unknown { .. } | Standing::Corrupt { .. } => carried.iter().copied().collect(),
-        Standing::Absent | Standing::Ended => Vec::new(),
-    }
-}
-
-/// Takes what one of several tokens opens into account. The first live record wins; an ended token says more
-/// than an unknown one.
-fn consider(standing: &mut Standing, token: Token, key: StoreKey, at: At, now: Timestamp) {
-    let rank = |standing: &Standing| match standing {
-        Standing::Absent => 0,
-        Standing::Unknown { .. } => 1,
-        Standing::Corrupt { .. } => 2,
-        Standing::Ended => 3,
-        Standing::Live(_) => 4,
-    };
-    let found = judge(token, key, at, now);
-    if rank(&found) > rank(standing) {
-        *standing = found;
-    }
-}
-
-/// What the clock and the record itself say of what a store holds.
-fn judge(token: Token, key: StoreKey, at: At, now: Timestamp) -> Standing {
-    match at {
-        At::Record { bytes, version, expires_at } if now < expires_at => {
-            match Record::parse(bytes) {
-                Ok(record) if now < record.header().absolute => {
-                    Standing::Live(Live { token, key, version, expires_at, record })
-                }
-                Ok(_) => Standing::Unknown { key },
-                Err(why) => Standing::Corrupt { token, key, why },
-            }
-        }
-        At::Ended { until } if now < until => Standing::Ended,
-        _ => Standing::Unknown { key },
     }
 }
 

@@ -5,10 +5,10 @@
 //! must carry. Adapters are made of these three and speak strings and bytes, so they fit any framework.
 
 use crate::{
-    change::Standing,
     commit::{Lifetimes, Moment, REMEMBERED, commit_to_the_end},
     config::{Config, DriverName, Env, Settings},
     cookie::Cookies,
+    draft::Standing,
     driver::{Driver, Remote},
     error::{Error, Kind},
     event,

@@ -24,9 +24,7 @@ pub(crate) async fn drivers() -> Vec<Bench> {
 
 pub(crate) async fn in_memory() -> Bench {
     let clock = Clock::manual();
-    let config = Config::new()
-        .driver(dframework_session::DriverName::Memory)
-        .clock(clock.clone());
+    let config = Config::new().driver(dframework_session::DriverName::Memory).clock(clock.clone());
     let sessions = Sessions::connect(&config).await.unwrap();
     Bench { driver: "memory", sessions, clock }
 }

@@ -1,0 +1,96 @@
+//! What the response head carries once everything is committed.
+
+use super::Moment;
+use crate::{
+    change::Log,
+    cookie::{Which, day},
+    error::Error,
+    event,
+    handle::{Inner, Stage, State},
+    sessions::{CommitError, HeadChanges, ResponseHead},
+    token::Token,
+};
+
+/// After this many days a navigation sends `.p` again, since browsers forget it 400 days after it was set.
+const RESEND_AFTER_DAYS: u64 = 30;
+
+impl Inner {
+    /// The lines that need no commit: messages that have been shown go, `.p` is sent again.
+    fn finish_cookies(&self, state: &mut State, moment: Moment) {
+        let ended = state.draft.as_ref().is_some_and(|draft| draft.ordinary.is_ended());
+        if moment != Moment::Answer || ended {
+            return;
+        }
+        let cookies = &self.core.cookies;
+        let aged = self.request.purpose.aged(self.request.carried.flash, state.read) & !state.made;
+        for generation in (0..8).filter(|generation| aged & (1 << generation) != 0) {
+            let which = Which::Flash(generation);
+            state.lines.put_new(which, || cookies.remove(which));
+        }
+        if let Some(token) = self.permanent_to_send_again(state) {
+            let now = self.core.clock.now();
+            state.lines.put_new(Which::Permanent, || cookies.set_permanent(&token, now));
+        }
+    }
+
+    fn permanent_to_send_again(&self, state: &State) -> Option<Token> {
+        let live = state.draft.as_ref()?.permanent.live()?;
+        let carried = &self.request.carried;
+        if !carried.permanent.iter().any(|token| *token == live.token) {
+            return None;
+        }
+        let today = day(self.core.clock.now());
+        let is_due = today.saturating_sub(carried.permanent_sent) >= RESEND_AFTER_DAYS;
+        (is_due && self.request.purpose.shows_a_page()).then_some(live.token)
+    }
+
+    /// Ends the part of the request that could send cookies, and says what its head must carry.
+    pub(crate) fn finish(
+        &self,
+        committed: Result<(), Error>,
+        head: ResponseHead<'_>,
+    ) -> Result<HeadChanges, CommitError> {
+        let moment = Moment::of_status(head.status);
+        let mut state = self.state();
+        state.stage = Stage::Late;
+        if committed.is_ok() {
+            self.finish_cookies(&mut state, moment);
+        } else {
+            // Nobody can save these any more in a way that the client would learn of.
+            state.log = Log::default();
+        }
+        let changes = self.head_changes(&mut state, head, moment);
+        drop(state);
+        match committed {
+            Ok(()) => Ok(changes),
+            Err(error) => {
+                event::commit_failed(&error);
+                Err(CommitError { error, head: changes })
+            }
+        }
+    }
+
+    fn head_changes(
+        &self,
+        state: &mut State,
+        head: ResponseHead<'_>,
+        moment: Moment,
+    ) -> HeadChanges {
+        let set_cookies = match moment {
+            Moment::Upgrade => Vec::new(),
+            _ => state.lines.take(),
+        };
+        if !set_cookies.is_empty() {
+            self.core.tell_of_first_cookie(self.request.https);
+        }
+        let cache_control = if !set_cookies.is_empty() {
+            Some("no-store")
+        } else if state.used && head.cache_control.is_none() {
+            Some("private")
+        } else {
+            None
+        };
+        let vary = state.used || !set_cookies.is_empty();
+        HeadChanges { set_cookies, cache_control, vary }
+    }
+}

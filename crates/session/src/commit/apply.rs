@@ -1,0 +1,268 @@
+//! Carrying a [`Plan`] out: the only writer.
+
+use super::decide::{End, Plan, Step};
+use crate::{
+    cookie::Which,
+    draft::{Live, Standing},
+    driver::{At, Driver},
+    error::Error,
+    event,
+    handle::Request,
+    lines::Lines,
+    record::Record,
+    sessions::Core,
+    token::Token,
+};
+use dframework_session_store::{
+    Change, NewRecord, Outcome, StoreError, StoreKey, Timestamp, Tombstone, Version,
+};
+use std::time::Duration;
+
+/// How long an ended token is remembered.
+pub(crate) const REMEMBERED: Duration = Duration::from_secs(60);
+
+/// What of a plan has been done, over all its rounds.
+#[derive(Default)]
+pub(super) struct Progress {
+    /// `destroy` was carried out.
+    pub(super) ended: bool,
+    /// `destroy` came too late: another request had ended or moved the session.
+    pub(super) overtaken: bool,
+    /// The permanent record as it is now, where this commit changed it.
+    pub(super) permanent: Option<Standing>,
+    /// The permanent record that this commit made.
+    pub(super) made_permanent: Option<StoreKey>,
+    /// The ordinary record as it is now, where this commit changed it.
+    pub(super) ordinary: Option<Standing>,
+    /// Until when a touch lets the ordinary record live.
+    pub(super) touched: Option<Timestamp>,
+    pub(super) lines: Lines,
+    pub(super) generation: Option<u8>,
+}
+
+/// How a round ended.
+pub(super) enum Round {
+    Done,
+    /// Another commit came first.
+    Lost,
+}
+
+/// Carries a plan out: the only writer. What an earlier round did is not done again.
+pub(super) async fn apply(
+    core: &Core,
+    request: &Request,
+    plan: &Plan,
+    progress: &mut Progress,
+    now: Timestamp,
+) -> Result<Round, Error> {
+    if let Some(end) = &plan.end
+        && !progress.ended
+        && !carry_out_end(core, request, end, progress, now).await? {
+            progress.overtaken = true;
+            return Ok(Round::Done);
+        }
+    if progress.permanent.is_none() {
+        match write(core, &plan.permanent, now).await? {
+            Written::Nothing | Written::Touched(_) => {}
+            Written::Lost => return Ok(Round::Lost),
+            Written::Ended => {
+                progress.permanent = Some(Standing::Absent);
+                progress.lines.put(Which::Permanent, core.cookies.remove(Which::Permanent));
+            }
+            Written::Live(live) => {
+                if plan.permanent.makes_token() {
+                    progress.made_permanent = Some(live.key);
+                    let line = core.cookies.set_permanent(&live.token, now);
+                    progress.lines.put(Which::Permanent, line);
+                }
+                progress.permanent = Some(Standing::Live(live));
+            }
+        }
+    }
+    match write(core, &plan.ordinary, now).await? {
+        Written::Nothing | Written::Ended => {}
+        Written::Touched(expires_at) => progress.touched = Some(expires_at),
+        Written::Lost => return Ok(Round::Lost),
+        Written::Live(live) => {
+            if plan.ordinary.makes_token() {
+                let lifetime = live.record.header().absolute.saturating_since(now);
+                let line = core.cookies.set_session(&live.token, lifetime);
+                progress.lines.put(Which::Session, line);
+            }
+            progress.ordinary = Some(Standing::Live(live));
+        }
+    }
+    if let Some(generation) = plan.generation {
+        progress.generation = Some(generation);
+        progress.lines.put(Which::Flash(generation), core.cookies.set_flash(generation));
+    }
+    Ok(Round::Done)
+}
+
+/// Ends the records of a `destroy`. `false`: somebody else has ended the session before.
+async fn carry_out_end(
+    core: &Core,
+    request: &Request,
+    end: &End,
+    progress: &mut Progress,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    let until = now.saturating_add(REMEMBERED);
+    let failed = |error| Error::unavailable("ending the session", error);
+    if let Some(key) = &end.ordinary
+        && !core.driver.end(key, until).await.map_err(failed)?
+    {
+        return Ok(false);
+    }
+    progress.ordinary = Some(Standing::Absent);
+    progress.ended = true;
+    if end.removes_cookies {
+        for which in cookies_to_remove(request, end) {
+            progress.lines.put(which, core.cookies.remove(which));
+        }
+    }
+    if let Some(key) = &end.permanent {
+        core.driver.end(key, until).await.map_err(failed)?;
+    }
+    Ok(true)
+}
+
+/// The cookies that the browser may hold of a session that was destroyed.
+fn cookies_to_remove(request: &Request, end: &End) -> Vec<Which> {
+    let carried = &request.carried;
+    let session = carried.session.was_carried() || end.ordinary.is_some();
+    let permanent = carried.permanent.was_carried() || end.permanent.is_some();
+    let mut cookies = Vec::new();
+    if session {
+        cookies.push(Which::Session);
+    }
+    if session || permanent {
+        cookies.push(Which::Permanent);
+    }
+    cookies.extend((0..8).filter(|bit| carried.flash & (1 << bit) != 0).map(Which::Flash));
+    cookies
+}
+
+/// What writing a record came to.
+enum Written {
+    Nothing,
+    Touched(Timestamp),
+    Live(Live),
+    Ended,
+    Lost,
+}
+
+async fn write(core: &Core, step: &Step, now: Timestamp) -> Result<Written, Error> {
+    let driver = &core.driver;
+    match step {
+        Step::Nothing => Ok(Written::Nothing),
+        Step::Touch { key, expires_at } => {
+            if let Err(error) = driver.touch(key, *expires_at).await {
+                event::touch_failed(&error);
+                return Ok(Written::Nothing);
+            }
+            Ok(Written::Touched(*expires_at))
+        }
+        Step::Save { live, record, expires_at } => {
+            let change = change(record, *expires_at);
+            let outcome = driver.commit(&live.key, live.version, change).await;
+            let place = Place { token: live.token, key: live.key };
+            written(driver, outcome, place, record, *expires_at).await
+        }
+        Step::Replace { live, record, expires_at } => {
+            let place = Place::new(driver)?;
+            let mut change = change(record, *expires_at);
+            change.move_to = Some(place.key);
+            change.remember_until = now.saturating_add(REMEMBERED);
+            let outcome = driver.commit(&live.key, live.version, change).await;
+            written(driver, outcome, place, record, *expires_at).await
+        }
+        Step::Create { presented, record, expires_at } => {
+            let place = Place::new(driver)?;
+            let header = record.header();
+            let mut new = NewRecord::new(record.bytes(), header.created, *expires_at);
+            new.owner = header.owner;
+            let remember_until = now.saturating_add(REMEMBERED);
+            new.presented = presented.map(|key| Tombstone { key, remember_until });
+            let outcome = driver.create(&place.key, new, now).await;
+            written(driver, outcome, place, record, *expires_at).await
+        }
+        Step::Retire { live, record } => retire(driver, live, record, now).await,
+    }
+}
+
+/// Ends a record only if nobody has changed it meanwhile.
+///
+/// No store ends a record by version, so it moves, by compare-and-set, to a key that nobody has, where it has
+/// already expired; the tombstone stays at its own.
+async fn retire(
+    driver: &Driver,
+    live: &Live,
+    record: &Record,
+    now: Timestamp,
+) -> Result<Written, Error> {
+    let place = Place::new(driver)?;
+    let mut change = change(record, now);
+    change.move_to = Some(place.key);
+    change.remember_until = now.saturating_add(REMEMBERED);
+    let outcome = driver.commit(&live.key, live.version, change).await;
+    match written(driver, outcome, place, record, now).await? {
+        Written::Live(_) => Ok(Written::Ended),
+        written => Ok(written),
+    }
+}
+
+fn change(record: &Record, expires_at: Timestamp) -> Change<'_> {
+    let mut change = Change::new(record.bytes(), expires_at);
+    change.owner = record.header().owner;
+    change
+}
+
+/// Where a record is to be, and the token that opens it.
+struct Place {
+    token: Token,
+    key: StoreKey,
+}
+
+impl Place {
+    fn new(driver: &Driver) -> Result<Self, Error> {
+        let token = Token::generate()?;
+        Ok(Self { token, key: driver.key_of(&token) })
+    }
+}
+
+/// Reads the answer of a store. Where it does not say what happened, one look at the place does.
+async fn written(
+    driver: &Driver,
+    outcome: Result<Outcome, StoreError>,
+    place: Place,
+    record: &Record,
+    expires_at: Timestamp,
+) -> Result<Written, Error> {
+    let version = match outcome {
+        Ok(Outcome::Committed(version)) => version,
+        Ok(_) => return Ok(Written::Lost),
+        Err(error) if error.outcome_is_unknown() => {
+            match find_again(driver, &place.key, record).await {
+                Some(version) => version,
+                None => return Err(Error::unavailable("committing", error)),
+            }
+        }
+        Err(error) => return Err(Error::unavailable("committing", error)),
+    };
+    let Place { token, key } = place;
+    Ok(Written::Live(Live { token, key, version, expires_at, record: record.clone() }))
+}
+
+/// The version of exactly this record at this key, if it is there.
+async fn find_again(driver: &Driver, key: &StoreKey, record: &Record) -> Option<Version> {
+    let mut found = None;
+    let looked = driver.load(std::slice::from_ref(key), |_, at| {
+        if let At::Record { bytes, version, .. } = at
+            && bytes.as_ref() == record.bytes()
+        {
+            found = Some(version);
+        }
+    });
+    looked.await.ok().and(found)
+}

@@ -1,0 +1,261 @@
+//! What becomes of the records: pure, from what was loaded and asked for to a [`Plan`].
+
+use super::Moment;
+use crate::{
+    change::Log,
+    draft::{Draft, Live, Standing},
+    error::{Error, Kind},
+    flash::BEFORE_THE_FIRST,
+    handle::Request,
+    record::{Header, Record},
+};
+use dframework_session_store::{StoreKey, Timestamp};
+use std::time::Duration;
+
+const DAY: u64 = 24 * 60 * 60 * 1000;
+
+/// How long permanent data lives: as its cookie's `Max-Age` says.
+const TEN_YEARS: Duration = Duration::from_secs(315_360_000);
+
+/// What is to be done. A plan holds no token: `apply` makes them.
+pub(super) struct Plan {
+    pub(super) end: Option<End>,
+    pub(super) permanent: Step,
+    pub(super) ordinary: Step,
+    /// The generation of the flash values in the ordinary record.
+    pub(super) generation: Option<u8>,
+}
+
+/// `destroy`: these records end, and the cookies go.
+pub(super) struct End {
+    pub(super) ordinary: Option<StoreKey>,
+    pub(super) permanent: Option<StoreKey>,
+    pub(super) removes_cookies: bool,
+}
+
+/// What becomes of one record.
+pub(super) enum Step {
+    Nothing,
+    /// It lives longer.
+    Touch {
+        key: StoreKey,
+        expires_at: Timestamp,
+    },
+    /// It changes where it is.
+    Save {
+        live: Live,
+        record: Record,
+        expires_at: Timestamp,
+    },
+    /// It changes and gets another token.
+    Replace {
+        live: Live,
+        record: Record,
+        expires_at: Timestamp,
+    },
+    /// It is made.
+    Create {
+        presented: Option<StoreKey>,
+        record: Record,
+        expires_at: Timestamp,
+    },
+    /// Its last entry is gone, so it goes too.
+    Retire {
+        live: Live,
+        record: Record,
+    },
+}
+
+impl Step {
+    fn is_nothing(&self) -> bool {
+        matches!(self, Self::Nothing)
+    }
+
+    pub(super) fn makes_token(&self) -> bool {
+        matches!(self, Self::Replace { .. } | Self::Create { .. })
+    }
+}
+
+impl Plan {
+    pub(super) fn nothing() -> Self {
+        Self { end: None, permanent: Step::Nothing, ordinary: Step::Nothing, generation: None }
+    }
+
+    pub(super) fn is_nothing(&self) -> bool {
+        self.end.is_none() && self.permanent.is_nothing() && self.ordinary.is_nothing()
+    }
+
+    /// Whether the plan does nothing that anybody would miss.
+    pub(super) fn is_mere_touch(&self) -> bool {
+        self.end.is_none()
+            && self.permanent.is_nothing()
+            && matches!(self.ordinary, Step::Nothing | Step::Touch { .. })
+    }
+
+    fn needs_cookie(&self) -> bool {
+        self.permanent.makes_token() || self.ordinary.makes_token() || self.generation.is_some()
+    }
+}
+
+/// How long sessions live.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lifetimes {
+    pub(crate) idle: Duration,
+    pub(crate) absolute: Duration,
+}
+
+impl Lifetimes {
+    /// When a session that is used now expires, in steps of a tenth of the idle timeout.
+    ///
+    /// The steps make most uses agree with what is stored, so that they need not be written.
+    pub(crate) fn idle_deadline(self, now: Timestamp, absolute: Timestamp) -> Timestamp {
+        let step = u64::try_from(self.idle.as_millis() / 10).unwrap_or(u64::MAX).max(1);
+        let deadline = now.saturating_add(self.idle).as_millis();
+        Timestamp::from_millis(deadline.div_ceil(step).saturating_mul(step)).min(absolute)
+    }
+}
+
+/// What [`decide`] looks at.
+pub(super) struct Situation<'a> {
+    pub(super) draft: &'a Draft,
+    pub(super) log: &'a Log,
+    /// The flash generations that were read.
+    pub(super) read: u8,
+    pub(super) request: &'a Request,
+    pub(super) lifetimes: Lifetimes,
+    pub(super) moment: Moment,
+    pub(super) now: Timestamp,
+}
+
+impl Situation<'_> {
+    fn aged(&self) -> u8 {
+        match self.moment {
+            Moment::Answer => self.request.purpose.aged(self.request.carried.flash, self.read),
+            _ => 0,
+        }
+    }
+}
+
+/// Says what becomes of the records. Nothing is written here, and nothing random is made.
+pub(super) fn decide(situation: &Situation<'_>) -> Result<Plan, Error> {
+    let Situation { draft, log, moment, .. } = situation;
+    if log.destroy && draft.ordinary.is_ended() {
+        // Somebody else has ended the session: what this request would have done to it is over, too.
+        return Ok(Plan::nothing());
+    }
+    let mut plan = Plan { end: log.destroy.then(|| end(draft, *moment)), ..Plan::nothing() };
+    if *moment == Moment::Failure || log.operations.is_empty() {
+        if !log.destroy {
+            plan.ordinary = touch(situation);
+        }
+        return Ok(plan);
+    }
+    plan.permanent = permanent_step(situation)?;
+    (plan.ordinary, plan.generation) = ordinary_step(situation)?;
+    match moment {
+        _ if !plan.needs_cookie() => Ok(plan),
+        Moment::Upgrade => Err(Error::new(Kind::Upgrade)),
+        Moment::LateSave => Err(Error::new(Kind::Late { doing: "saving" })),
+        _ => Ok(plan),
+    }
+}
+
+fn end(draft: &Draft, moment: Moment) -> End {
+    let recorded = |standing: &Standing| match standing {
+        Standing::Live(_) | Standing::Corrupt { .. } => standing.key(),
+        _ => None,
+    };
+    End {
+        ordinary: recorded(&draft.ordinary),
+        permanent: recorded(&draft.permanent),
+        removes_cookies: moment.sends_cookies(),
+    }
+}
+
+fn touch(situation: &Situation<'_>) -> Step {
+    let Some(live) = situation.draft.ordinary.live() else { return Step::Nothing };
+    let absolute = live.record.header().absolute;
+    let expires_at = situation.lifetimes.idle_deadline(situation.now, absolute);
+    if expires_at > live.expires_at {
+        Step::Touch { key: live.key, expires_at }
+    } else {
+        Step::Nothing
+    }
+}
+
+fn ordinary_step(situation: &Situation<'_>) -> Result<(Step, Option<u8>), Error> {
+    let Situation { draft, log, lifetimes, now, request, .. } = situation;
+    if draft.ordinary.is_ended() && !log.has_login() {
+        return Err(Error::new(Kind::Gone));
+    }
+    let mut contents = draft.ordinary_contents(request.carried.flash, situation.aged(), *now);
+    let fresh_absolute = now.saturating_add(lifetimes.absolute);
+    let live = draft.ordinary.live().filter(|_| !log.destroy);
+    let mut header = match live {
+        Some(live) => live.record.header(),
+        None => Header::new(*now, fresh_absolute, draft.last_generation()),
+    };
+    if draft.has_new_owner() {
+        header.absolute = fresh_absolute;
+    }
+    header.owner = draft.owner();
+    if let Some(generation) = contents.generation {
+        header.last_generation = generation;
+    }
+    let expires_at = lifetimes.idle_deadline(*now, header.absolute);
+    let step = match live {
+        None if contents.entries.is_empty() && header.owner.is_none() => Step::Nothing,
+        None => {
+            let presented = unknown_key(&draft.ordinary);
+            let record = Record::write(&header, &mut contents.entries)?;
+            Step::Create { presented, record, expires_at }
+        }
+        Some(live) if draft.rotate => {
+            let record = Record::write(&header, &mut contents.entries)?;
+            Step::Replace { live: live.clone(), record, expires_at }
+        }
+        Some(live) if contents.changed => {
+            let record = Record::write(&header, &mut contents.entries)?;
+            Step::Save { live: live.clone(), record, expires_at }
+        }
+        Some(_) => touch(situation),
+    };
+    Ok((step, contents.generation))
+}
+
+fn permanent_step(situation: &Situation<'_>) -> Result<Step, Error> {
+    let Situation { draft, log, now, .. } = situation;
+    let mut contents = draft.permanent_contents();
+    // Whole days, so that saying the same thing again writes once a day at most.
+    let ten_years = now.saturating_add(TEN_YEARS).as_millis().div_ceil(DAY) * DAY;
+    let ten_years = Timestamp::from_millis(ten_years);
+    let Some(live) = draft.permanent.live().filter(|_| !log.destroy) else {
+        if contents.entries.is_empty() {
+            return Ok(Step::Nothing);
+        }
+        let presented = unknown_key(&draft.permanent);
+        let header = Header::new(*now, ten_years, BEFORE_THE_FIRST);
+        let record = Record::write(&header, &mut contents.entries)?;
+        return Ok(Step::Create { presented, record, expires_at: ten_years });
+    };
+    let mut header = live.record.header();
+    let renewed = draft.renew && header.absolute < ten_years;
+    if renewed {
+        header.absolute = ten_years;
+    }
+    if !contents.changed && !renewed {
+        return Ok(Step::Nothing);
+    }
+    let record = Record::write(&header, &mut contents.entries)?;
+    let live = live.clone();
+    if contents.entries.is_empty() {
+        return Ok(Step::Retire { live, record });
+    }
+    let expires_at = header.absolute;
+    Ok(Step::Save { live, record, expires_at })
+}
+
+/// A well-formed token that nobody knows ends when another takes its place.
+fn unknown_key(standing: &Standing) -> Option<StoreKey> {
+    if let Standing::Unknown { key } = standing { Some(*key) } else { None }
+}

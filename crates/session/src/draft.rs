@@ -1,0 +1,411 @@
+//! What a request sees: the records as they were loaded, and its changes on top of them.
+//!
+//! The records are never touched: a draft keeps what differs from them, and starts again from others when a
+//! commit has to be replayed.
+
+mod contents;
+
+use crate::{
+    change::{Log, Operation, Refusal},
+    error::{Error, Kind},
+    flash::BEFORE_THE_FIRST,
+    record::{LARGEST_RECORD, Record, Sort},
+    token::Token,
+    value::Json,
+};
+use dframework_session_store::{StoreKey, Timestamp, Version};
+use std::sync::Arc;
+
+/// What is known of a record that the request's cookie names.
+#[derive(Clone)]
+pub(crate) enum Standing {
+    /// The request brought no token.
+    Absent,
+    /// It brought one that nobody knows any more, or whose record has expired.
+    Unknown { key: StoreKey },
+    /// It brought one that has ended a moment ago.
+    Ended,
+    /// It brought one whose record cannot be read.
+    Corrupt { token: Token, key: StoreKey, why: &'static str },
+    /// It brought a live one, or this request made it.
+    Live(Live),
+}
+
+/// A record that lives.
+#[derive(Clone)]
+pub(crate) struct Live {
+    pub(crate) token: Token,
+    pub(crate) key: StoreKey,
+    pub(crate) version: Version,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) record: Record,
+}
+
+impl Standing {
+    pub(crate) fn live(&self) -> Option<&Live> {
+        if let Self::Live(live) = self { Some(live) } else { None }
+    }
+
+    /// The key at which something can be looked up or ended.
+    pub(crate) fn key(&self) -> Option<StoreKey> {
+        match self {
+            Self::Live(Live { key, .. }) | Self::Unknown { key } | Self::Corrupt { key, .. } => {
+                Some(*key)
+            }
+            Self::Absent | Self::Ended => None,
+        }
+    }
+
+    pub(crate) fn is_ended(&self) -> bool {
+        matches!(self, Self::Ended)
+    }
+}
+
+/// The layers that a user sees as one session.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Layer {
+    Flash,
+    Permanent,
+    Ordinary,
+}
+
+/// A value in a layer, or that there is none any more.
+struct Put {
+    key: Arc<str>,
+    layer: Layer,
+    value: Option<(Json, Option<Timestamp>)>,
+}
+
+/// Which of the loaded entries still count.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Hidden {
+    Nothing,
+    /// `clear`, or another owner: flash and ordinary values are gone.
+    Ordinary,
+    /// `destroy`: all is gone.
+    Everything,
+}
+
+/// What a request sees: the loaded records and its own changes on top of them.
+pub(crate) struct Draft {
+    pub(crate) ordinary: Standing,
+    pub(crate) permanent: Standing,
+    /// Bit n: flash values of generation n are seen.
+    visible: u8,
+    /// The instant that decides about values with an expiry of their own.
+    now: Timestamp,
+    /// Sorted by key, then layer.
+    puts: Vec<Put>,
+    hidden: Hidden,
+    owner: Option<Arc<str>>,
+    /// A new token is asked for.
+    pub(crate) rotate: bool,
+    /// The ten years begin again.
+    pub(crate) renew: bool,
+}
+
+/// A value that was found.
+pub(crate) struct Found<'a> {
+    pub(crate) json: &'a [u8],
+    /// The stored flash generation that it was read from.
+    pub(crate) generation: Option<u8>,
+    expires_at: Option<Timestamp>,
+}
+
+impl Draft {
+    pub(crate) fn new(
+        ordinary: Standing,
+        permanent: Standing,
+        visible: u8,
+        now: Timestamp,
+    ) -> Self {
+        let mut draft = Self {
+            ordinary: Standing::Absent,
+            permanent: Standing::Absent,
+            visible,
+            now,
+            puts: Vec::new(),
+            hidden: Hidden::Nothing,
+            owner: None,
+            rotate: false,
+            renew: false,
+        };
+        draft.rebase(ordinary, permanent, now);
+        draft
+    }
+
+    /// Starts again on other records, without any change.
+    pub(crate) fn rebase(&mut self, ordinary: Standing, permanent: Standing, now: Timestamp) {
+        (self.ordinary, self.permanent, self.now) = (ordinary, permanent, now);
+        self.puts.clear();
+        self.hidden = Hidden::Nothing;
+        self.owner = None;
+        self.rotate = false;
+        self.renew = false;
+    }
+
+    /// Lets the request see a generation that it made.
+    pub(crate) fn see(&mut self, generation: u8) {
+        self.visible |= 1 << generation;
+    }
+
+    /// Refuses to work on a record that cannot be read: nothing may overwrite it.
+    pub(crate) fn check_readable(&self) -> Result<(), Error> {
+        for standing in [&self.ordinary, &self.permanent] {
+            if let Standing::Corrupt { why, .. } = standing {
+                return Err(Error::new(Kind::Corrupt { why }));
+            }
+        }
+        Ok(())
+    }
+
+    /// Carries the log out on top of the records. The first operation that no longer applies ends it.
+    pub(crate) fn replay(&mut self, log: &Log) -> Result<(), Error> {
+        if log.destroy {
+            self.destroy();
+        }
+        log.operations.iter().try_for_each(|operation| self.apply(operation))
+    }
+
+    /// Carries out one operation, or none of it.
+    pub(crate) fn apply(&mut self, operation: &Operation) -> Result<(), Error> {
+        match operation {
+            Operation::Set { key, value, expires_at } => {
+                self.write(key, value.clone(), Expiry::Set(*expires_at))?;
+            }
+            Operation::Permanent { entries } => self.write_permanent(entries)?,
+            Operation::Flash { key, value } => {
+                check_size(key, value.len())?;
+                self.put(key, Layer::Flash, Some((value.clone(), None)));
+            }
+            Operation::Forget { keys } => keys.iter().for_each(|key| self.forget(key)),
+            Operation::Compute { key, compute } => {
+                let computed = compute(self.get(key).map(|found| found.json));
+                let value = computed.map_err(|refusal| match refusal {
+                    Refusal::Error(error) => error,
+                    Refusal::Inapplicable(why) => {
+                        Error::new(Kind::Inapplicable { key: key.to_string(), why })
+                    }
+                })?;
+                self.write(key, value, Expiry::Keep)?;
+            }
+            Operation::Regenerate => self.rotate = true,
+            Operation::SetOwner(owner) => self.set_owner(owner),
+        }
+        Ok(())
+    }
+
+    /// Whether carrying this operation out needs a cookie that the browser does not have yet.
+    pub(crate) fn needs_cookie(&self, operation: &Operation) -> bool {
+        let lives =
+            |standing: &Standing| self.hidden < Hidden::Everything && standing.live().is_some();
+        match operation {
+            Operation::Flash { .. } | Operation::Regenerate => true,
+            Operation::SetOwner(owner) => self.owner() != Some(owner),
+            Operation::Permanent { .. } => !lives(&self.permanent),
+            Operation::Set { key, .. } | Operation::Compute { key, .. } => {
+                !lives(&self.ordinary) && self.stored(key, Layer::Permanent).is_none()
+            }
+            Operation::Forget { .. } => false,
+        }
+    }
+
+    pub(crate) fn destroy(&mut self) {
+        self.puts.clear();
+        self.hidden = Hidden::Everything;
+        self.owner = None;
+        self.rotate = false;
+        self.renew = false;
+    }
+
+    /// Whose session it is.
+    pub(crate) fn owner(&self) -> Option<&str> {
+        if let Some(owner) = &self.owner {
+            return Some(owner);
+        }
+        match (&self.ordinary, self.hidden) {
+            (Standing::Live(live), Hidden::Nothing | Hidden::Ordinary) => {
+                live.record.header().owner
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether another owner than the stored one was set.
+    pub(crate) fn has_new_owner(&self) -> bool {
+        self.owner.is_some()
+    }
+
+    /// The flash generation that was used last, in this session or the one that it replaces.
+    pub(crate) fn last_generation(&self) -> u8 {
+        let live = self.ordinary.live();
+        live.map_or(BEFORE_THE_FIRST, |live| live.record.header().last_generation)
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Option<Found<'_>> {
+        self.flash(key)
+            .or_else(|| self.stored(key, Layer::Permanent))
+            .or_else(|| self.stored(key, Layer::Ordinary))
+    }
+
+    /// The names of all values that are seen, sorted.
+    pub(crate) fn keys(&self) -> Vec<&str> {
+        let records = [self.base(Layer::Ordinary), self.base(Layer::Permanent)];
+        let loaded = records.into_iter().flatten().flat_map(Record::entries).map(|entry| entry.key);
+        let mut keys: Vec<&str> = loaded.chain(self.puts.iter().map(|put| &*put.key)).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys.retain(|key| self.get(key).is_some());
+        keys
+    }
+
+    fn flash(&self, key: &str) -> Option<Found<'_>> {
+        if let Some(put) = self.put_at(key, Layer::Flash) {
+            let json = put.value.as_ref()?.0.as_bytes();
+            return Some(Found { json, generation: None, expires_at: None });
+        }
+        let mut newest: Option<(Timestamp, u8, &[u8])> = None;
+        self.base(Layer::Flash)?.find(key, |sort, json| {
+            if let Sort::Flash { generation, at } = sort
+                && self.visible & (1 << generation) != 0
+                && newest.is_none_or(|(newest, ..)| newest <= at)
+            {
+                newest = Some((at, generation, json));
+            }
+        });
+        let (_, generation, json) = newest?;
+        Some(Found { json, generation: Some(generation), expires_at: None })
+    }
+
+    fn stored(&self, key: &str, layer: Layer) -> Option<Found<'_>> {
+        let (json, expires_at) = match self.put_at(key, layer) {
+            Some(put) => {
+                put.value.as_ref().map(|(json, expires_at)| (json.as_bytes(), *expires_at))
+            }
+            None => {
+                let mut stored = None;
+                self.base(layer)?.find(key, |sort, json| {
+                    if let Sort::Stored { expires_at } = sort {
+                        stored = Some((json, expires_at));
+                    }
+                });
+                stored
+            }
+        }?;
+        let lives = expires_at.is_none_or(|expires_at| self.now < expires_at);
+        lives.then_some(Found { json, generation: None, expires_at })
+    }
+
+    /// The loaded record of a layer, where it still counts.
+    fn base(&self, layer: Layer) -> Option<&Record> {
+        let (standing, hidden_by) = match layer {
+            Layer::Flash | Layer::Ordinary => (&self.ordinary, Hidden::Ordinary),
+            Layer::Permanent => (&self.permanent, Hidden::Everything),
+        };
+        if self.hidden >= hidden_by { None } else { standing.live().map(|live| &live.record) }
+    }
+
+    /// Writes a value where the key lives: a permanent key stays permanent.
+    fn write(&mut self, key: &Arc<str>, value: Json, expiry: Expiry) -> Result<(), Error> {
+        let permanent = self.stored(key, Layer::Permanent).is_some();
+        let layer = if permanent { Layer::Permanent } else { Layer::Ordinary };
+        let expires_at = match expiry {
+            Expiry::Set(expires_at) => expires_at,
+            Expiry::Keep => self.stored(key, layer).and_then(|found| found.expires_at),
+        };
+        check_size(key, value.len())?;
+        self.remove_flash(key);
+        self.put(key, layer, Some((value, expires_at)));
+        Ok(())
+    }
+
+    fn write_permanent(&mut self, entries: &[(Arc<str>, Json)]) -> Result<(), Error> {
+        match &self.permanent {
+            Standing::Ended if self.hidden < Hidden::Everything => {
+                return Err(Error::new(Kind::Gone));
+            }
+            _ => {}
+        }
+        for (key, value) in entries {
+            check_size(key, value.len())?;
+        }
+        for (key, value) in entries {
+            self.remove_flash(key);
+            self.remove(key, Layer::Ordinary);
+            self.put(key, Layer::Permanent, Some((value.clone(), None)));
+        }
+        self.renew |= !entries.is_empty();
+        Ok(())
+    }
+
+    fn forget(&mut self, key: &Arc<str>) {
+        self.remove_flash(key);
+        self.remove(key, Layer::Permanent);
+        self.remove(key, Layer::Ordinary);
+    }
+
+    /// A new owner begins a new login; one that follows another finds nothing of the former's.
+    fn set_owner(&mut self, owner: &Arc<str>) {
+        match self.owner() {
+            Some(current) if *current == **owner => return,
+            Some(_) => {
+                self.puts.retain(|put| put.layer == Layer::Permanent);
+                self.hidden = self.hidden.max(Hidden::Ordinary);
+            }
+            None => {}
+        }
+        self.owner = Some(owner.clone());
+        self.rotate = true;
+    }
+
+    fn remove_flash(&mut self, key: &Arc<str>) {
+        if self.flash(key).is_some() {
+            self.put(key, Layer::Flash, None);
+        }
+    }
+
+    /// Removes a value from a layer, without a trace where there was none.
+    fn remove(&mut self, key: &Arc<str>, layer: Layer) {
+        let mut loaded = false;
+        if let Some(record) = self.base(layer) {
+            record.find(key, |sort, _| loaded |= matches!(sort, Sort::Stored { .. }));
+        }
+        if loaded {
+            self.put(key, layer, None);
+        } else if let Ok(at) = self.position(key, layer) {
+            self.puts.remove(at);
+        }
+    }
+
+    fn put(&mut self, key: &Arc<str>, layer: Layer, value: Option<(Json, Option<Timestamp>)>) {
+        let key = key.clone();
+        match self.position(&key, layer) {
+            Ok(at) => self.puts[at].value = value,
+            Err(at) => self.puts.insert(at, Put { key, layer, value }),
+        }
+    }
+
+    fn put_at(&self, key: &str, layer: Layer) -> Option<&Put> {
+        self.position(key, layer).ok().map(|at| &self.puts[at])
+    }
+
+    fn position(&self, key: &str, layer: Layer) -> Result<usize, usize> {
+        self.puts.binary_search_by(|put| (&*put.key, put.layer).cmp(&(key, layer)))
+    }
+}
+
+/// Refuses a value that fits no record.
+fn check_size(key: &str, value: usize) -> Result<(), Error> {
+    let size = key.len() + value;
+    if size <= LARGEST_RECORD {
+        return Ok(());
+    }
+    let largest = vec![(key.to_owned(), size)];
+    Err(Error::new(Kind::TooLarge { size, limit: LARGEST_RECORD, largest }))
+}
+
+/// What becomes of the expiry of a value when it is written.
+enum Expiry {
+    Set(Option<Timestamp>),
+    Keep,
+}
