@@ -65,7 +65,7 @@ impl Inner {
     /// Commits the log, round after round.
     pub(crate) async fn commit(&self, moment: Moment) -> Result<(), Error> {
         let Some(first) = self.plan(moment)? else { return Ok(()) };
-        let _one_at_a_time = self.turn.lock().await;
+        let _one_at_a_time = self.turn().await;
         let mut progress = Progress::default();
         let result = match self.rounds(moment, first, &mut progress).await {
             Ok(mark) => self.confirm_permanent(&progress).await.map(|()| mark),
@@ -77,6 +77,17 @@ impl Inner {
             self.end_unwanted(made).await;
         }
         self.take_over(progress, result)
+    }
+
+    /// Waits until nobody else talks to the store for this request.
+    ///
+    /// A free turn is taken without tokio's cooperative budget, which could make even that wait: in memory a
+    /// commit must be ready at its first poll.
+    pub(crate) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        match self.turn.try_lock() {
+            Ok(turn) => turn,
+            Err(_) => self.turn.lock().await,
+        }
     }
 
     /// The plan for what is in the log now; `None` when there is nothing to do.

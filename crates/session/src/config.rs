@@ -533,7 +533,8 @@ impl Config {
         Ok(self.resolve())
     }
 
-    fn resolve(&self) -> Settings {
+    /// The same, unchecked: for a configuration that is known to be in range, as the defaults are.
+    pub(crate) fn resolve(&self) -> Settings {
         Settings {
             env: self.env.value,
             key: self.key.value.clone(),

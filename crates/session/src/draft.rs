@@ -171,7 +171,7 @@ impl Draft {
     pub(crate) fn apply(&mut self, operation: &Operation) -> Result<(), Error> {
         match operation {
             Operation::Set { key, value, expires_at } => {
-                self.write(key, value.clone(), Expiry::Set(*expires_at))?;
+                self.write(key, value.clone(), &Expiry::Set(*expires_at))?;
             }
             Operation::Permanent { entries } => self.write_permanent(entries)?,
             Operation::Flash { key, value } => {
@@ -187,7 +187,7 @@ impl Draft {
                         Error::new(Kind::Inapplicable { key: key.to_string(), why })
                     }
                 })?;
-                self.write(key, value, Expiry::Keep)?;
+                self.write(key, value, &Expiry::Keep)?;
             }
             Operation::Regenerate => self.rotate = true,
             Operation::SetOwner(owner) => self.set_owner(owner),
@@ -306,11 +306,11 @@ impl Draft {
     }
 
     /// Writes a value where the key lives: a permanent key stays permanent.
-    fn write(&mut self, key: &Arc<str>, value: Json, expiry: Expiry) -> Result<(), Error> {
+    fn write(&mut self, key: &Arc<str>, value: Json, expiry: &Expiry) -> Result<(), Error> {
         let permanent = self.stored(key, Layer::Permanent).is_some();
         let layer = if permanent { Layer::Permanent } else { Layer::Ordinary };
         let expires_at = match expiry {
-            Expiry::Set(expires_at) => expires_at,
+            Expiry::Set(expires_at) => *expires_at,
             Expiry::Keep => self.stored(key, layer).and_then(|found| found.expires_at),
         };
         check_size(key, value.len())?;

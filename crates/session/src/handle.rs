@@ -380,7 +380,7 @@ impl Inner {
             }
         }
         let _turn = match self.core.driver.waits() {
-            true => Some(self.turn.lock().await),
+            true => Some(self.turn().await),
             false => None,
         };
         if self.state().draft.is_some() {
@@ -390,18 +390,12 @@ impl Inner {
         let now = self.core.clock.now();
         let (ordinary, permanent) =
             load(&self.core.driver, session.iter(), permanent.iter(), now).await?;
-        self.tell_of_unreadable(&ordinary);
-        self.tell_of_unreadable(&permanent);
+        tell_of_unreadable(&ordinary);
+        tell_of_unreadable(&permanent);
         let mut state = self.state();
         // Another task may have been here first; its changes stand.
         state.draft.get_or_insert_with(|| Draft::new(ordinary, permanent, *flash, now));
         Ok(())
-    }
-
-    fn tell_of_unreadable(&self, standing: &Standing) {
-        if let Standing::Corrupt { token, why, .. } = standing {
-            event::unreadable(token.digest().id(), why);
-        }
     }
 
     /// Loads the records of this request again, for a replay.
@@ -424,6 +418,12 @@ impl Inner {
         let state = self.state();
         let draft = state.draft.as_ref()?;
         draft.ordinary.key().or_else(|| draft.permanent.key())
+    }
+}
+
+fn tell_of_unreadable(standing: &Standing) {
+    if let Standing::Corrupt { token, why, .. } = standing {
+        event::unreadable(token.digest().id(), why);
     }
 }
 

@@ -511,6 +511,27 @@ mod tests {
     }
 
     #[test]
+    fn the_owner_index_forgets_what_has_left_the_table() {
+        let memory = Memory::new(9, usize::MAX, Keys::Tokens);
+        let mut change = Change::new(b"", LATER);
+        change.owner = Some("42");
+        for number in 1..=5 {
+            create(&memory, number, 0, 1_000);
+            memory.commit(&key(number), Version(1), change).unwrap();
+        }
+        memory.end(&key(1), LATER);
+        memory.end_owned_by("42", Some(&key(5)), LATER);
+        create(&memory, 6, 0, 2_000);
+        change.move_to = Some(key(7));
+        memory.commit(&key(6), Version(1), change).unwrap();
+        assert_eq!(memory.owners.keys("42", None, usize::MAX), [key(5), key(7)]);
+
+        memory.commit(&key(7), Version(2), Change::new(b"", LATER)).unwrap();
+        memory.delete_expired(LATER, usize::MAX);
+        assert_eq!(memory.owners.keys("42", None, usize::MAX), []);
+    }
+
+    #[test]
     fn a_reader_keeps_what_it_loaded_while_others_write() {
         let memory = Memory::new(9, usize::MAX, Keys::Tokens);
         create(&memory, 1, 0, 1_000);

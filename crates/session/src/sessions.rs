@@ -182,8 +182,7 @@ impl Sessions {
 
     /// Sessions in memory with every default, for tests and examples.
     pub fn memory() -> Self {
-        let defaults = Config::new().settings();
-        Self::in_memory(defaults.expect("the defaults are in range and name a safe cookie"))
+        Self::in_memory(Config::new().resolve())
     }
 
     /// Sessions in a store of your own; `app.sessionDriver` is not read.

@@ -57,10 +57,11 @@ pub(super) async fn apply(
 ) -> Result<Round, Error> {
     if let Some(end) = &plan.end
         && !progress.ended
-        && !carry_out_end(core, request, end, progress, now).await? {
-            progress.overtaken = true;
-            return Ok(Round::Done);
-        }
+        && !carry_out_end(core, request, end, progress, now).await?
+    {
+        progress.overtaken = true;
+        return Ok(Round::Done);
+    }
     if progress.permanent.is_none() {
         match write(core, &plan.permanent, now).await? {
             Written::Nothing | Written::Touched(_) => {}

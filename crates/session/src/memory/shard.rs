@@ -81,8 +81,9 @@ impl Shard {
 
     /// Puts an entry at its key, over what is there.
     pub(super) fn put(&mut self, place: &Place, kept: Kept) {
-        self.expect_expiry(&kept);
-        match self.position(place) {
+        let standing = self.position(place);
+        self.expect_expiry(standing.unwrap_or(self.entries.len()), kept.expires_at());
+        match standing {
             Some(position) => self.entries[position] = kept,
             None => self.append(place, kept),
         }
@@ -130,11 +131,13 @@ impl Shard {
         self.cursor = 0;
     }
 
-    /// Lowers the bounds for an entry that may lie before the cursor from now on.
-    fn expect_expiry(&mut self, kept: &Kept) {
-        let expires_at = kept.expires_at().as_millis();
-        self.earliest = self.earliest.min(expires_at);
-        self.passed = self.passed.min(expires_at);
+    /// Lowers the bounds for an entry that is about to lie at `position`.
+    fn expect_expiry(&mut self, position: usize, expires_at: Timestamp) {
+        self.earliest = self.earliest.min(expires_at.as_millis());
+        // Before the cursor, the sweep does not meet it on this round.
+        if position < self.cursor {
+            self.passed = self.passed.min(expires_at.as_millis());
+        }
     }
 
     fn position(&self, place: &Place) -> Option<usize> {
@@ -167,11 +170,11 @@ impl Shard {
         }
     }
 
-    /// The entry at `from` is about to lie at `to`.
+    /// The entry at `from`, the last one, is about to lie at `to`.
     fn redirect(&mut self, from: usize, to: usize) {
-        let moving = self.entries[from].clone();
-        self.expect_expiry(&moving);
-        let hash = self.hasher.hash_one(moving.key());
+        let (key, expires_at) = (*self.entries[from].key(), self.entries[from].expires_at());
+        self.expect_expiry(to, expires_at);
+        let hash = self.hasher.hash_one(key);
         let (from, to) = (position(from), position(to));
         if let Some(position) = self.positions.find_mut(hash, |&position| position == from) {
             *position = to;
@@ -182,4 +185,103 @@ impl Shard {
 /// [`super::Memory::new`] bounds the bytes so that not even one shard holds more entries than positions.
 fn position(index: usize) -> u32 {
     u32::try_from(index).expect("the bound on bytes bounds the number of entries")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::kept::Content, *};
+    use dframework_session_store::Version;
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    fn place(shard: &Shard, number: u8) -> Place {
+        Place::new(&StoreKey::from_bytes([number; 32]), &shard.hasher)
+    }
+
+    /// A shard whose entries lie in this order and expire at these instants; their keys count from 0.
+    fn shard(deadlines: &[u64]) -> Shard {
+        let mut shard = Shard::new(RandomState::new());
+        for (number, &deadline) in (0..).zip(deadlines) {
+            let place = place(&shard, number);
+            let content = Content::new(b"", None, b"", at(deadline)).expect("nothing is too long");
+            shard.put(&place, Kept::record(place.key, Version(1), at(0), &content));
+        }
+        shard
+    }
+
+    /// Sweeps and returns the numbers of the keys that went.
+    fn sweep(shard: &mut Shard, now: u64, looks: usize) -> Vec<u8> {
+        let mut sweep = Sweep { now: at(now), spare: None, looks, limit: usize::MAX };
+        let mut gone = Vec::new();
+        while let Some(kept) = shard.take_expired(&mut sweep) {
+            gone.push(kept.key().as_bytes()[0]);
+        }
+        gone
+    }
+
+    #[test]
+    fn a_sweep_finds_an_entry_that_was_moved_behind_it() {
+        let mut shard = shard(&[100, 100, 100, 5, 100, 30, 1]);
+        // A whole round, after which the bounds are those of what stands.
+        assert_eq!(sweep(&mut shard, 1, 9), [6]);
+        assert_eq!(sweep(&mut shard, 10, 3), []);
+        let first = place(&shard, 0);
+        shard.remove(&first);
+        assert_eq!(sweep(&mut shard, 10, 9), [3]);
+        assert_eq!(sweep(&mut shard, 30, 9), [5]);
+    }
+
+    #[test]
+    fn a_sweep_finds_an_entry_that_was_written_behind_it() {
+        let mut shard = shard(&[100, 100, 100, 5, 100, 1]);
+        assert_eq!(sweep(&mut shard, 1, 9), [5]);
+        assert_eq!(sweep(&mut shard, 10, 3), []);
+        let first = place(&shard, 0);
+        shard.put(&first, Kept::tombstone(first.key, at(30)));
+        assert_eq!(sweep(&mut shard, 10, 9), [3]);
+        assert_eq!(sweep(&mut shard, 30, 9), [0]);
+    }
+
+    #[test]
+    fn one_round_is_enough_when_everything_has_expired() {
+        let mut shard = shard(&[5; 100]);
+        // One more look for the end of the shard.
+        assert_eq!(sweep(&mut shard, 5, 101).len(), 100);
+        assert_eq!(shard.earliest, NEVER);
+    }
+
+    #[test]
+    fn a_sweep_looks_at_nothing_before_something_may_have_expired() {
+        let mut shard = shard(&[30, 20, 30, 40]);
+        assert_eq!(sweep(&mut shard, 19, usize::MAX), []);
+        assert_eq!(shard.cursor, 0);
+        assert_eq!(sweep(&mut shard, 20, usize::MAX), [1]);
+        assert_eq!((shard.earliest, shard.cursor), (30, 0));
+    }
+
+    #[test]
+    fn every_entry_is_found_after_any_removal() {
+        for removed in 0..10 {
+            let mut shard = shard(&[9; 10]);
+            let place_of_removed = place(&shard, removed);
+            assert!(shard.remove(&place_of_removed).is_some());
+            let found = (0..10).filter(|&number| shard.get(&place(&shard, number)).is_some());
+            assert_eq!(
+                found.collect::<Vec<_>>(),
+                (0..10).filter(|&n| n != removed).collect::<Vec<_>>()
+            );
+        }
+    }
+
+    #[test]
+    fn a_sample_holds_everything_of_a_small_shard_and_enough_of_a_large_one() {
+        for len in [0, 1, SAMPLE - 1, SAMPLE, 2 * SAMPLE - 1, 2 * SAMPLE, 200] {
+            let shard = shard(&vec![9; len]);
+            for draw in [0, 1, 7, usize::MAX] {
+                assert!(shard.sample(draw).count() >= len.min(SAMPLE), "{len} {draw}");
+            }
+        }
+    }
 }

@@ -42,12 +42,12 @@ use super::{Found, Keys, Memory};
 #[derive(Clone)]
 pub struct MemoryStore(Arc<Memory>);
 
-/// A million sessions of 400 bytes fit both bounds; what is beyond that belongs into a database.
+/// A million sessions of 900 bytes fit both bounds; what is beyond that belongs into a database.
 const MAX_SESSIONS: usize = 1_000_000;
-const MAX_BYTES: usize = 512 * 1024 * 1024;
+const MAX_BYTES: usize = 1024 * 1024 * 1024;
 
 impl MemoryStore {
-    /// An empty store for a million sessions that take half a gibibyte.
+    /// An empty store for a million sessions that take a gibibyte.
     pub fn new() -> Self {
         Self::with_limits(MAX_SESSIONS, MAX_BYTES)
     }
@@ -60,7 +60,7 @@ impl MemoryStore {
 
     /// Approximately the memory in use: records with owners, labels and headers, and tombstones.
     ///
-    /// The tables that lead to them come on top: about 20 bytes for each, 70 more with an owner.
+    /// The tables that lead to them come on top: about 40 bytes for each, 60 more with an owner.
     pub fn bytes(&self) -> usize {
         self.0.bytes()
     }

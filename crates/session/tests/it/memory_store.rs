@@ -708,7 +708,7 @@ fn no_expired_entry_escapes_a_sweep_after_any_mix_of_steps() {
                 Loaded::Ended { until } => until <= now,
                 _ => false,
             });
-            assert_eq!(stand.collect::<Vec<_>>(), []);
+            assert_eq!(stand.collect::<Vec<_>>(), Vec::<u64>::new());
         }
     }
 }
@@ -854,7 +854,7 @@ fn no_session_slips_away_while_its_owners_sessions_end() {
                 }
             }
         });
-        assert_eq!(alive(&store, first..first + 300), []);
+        assert_eq!(alive(&store, first..first + 300), Vec::<u64>::new());
     }
 }
 
