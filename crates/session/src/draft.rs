@@ -9,7 +9,7 @@ use crate::{
     change::{Log, Operation, Refusal},
     error::{Error, Kind},
     flash::BEFORE_THE_FIRST,
-    record::{LARGEST_RECORD, Record, Sort},
+    record::{LARGEST_RECORD, Nature, Record, Sort},
     token::Token,
     value::Json,
 };
@@ -238,8 +238,10 @@ impl Draft {
 
     /// The flash generation that was used last, in this session or the one that it replaces.
     pub(crate) fn last_generation(&self) -> u8 {
-        let live = self.ordinary.live();
-        live.map_or(BEFORE_THE_FIRST, |live| live.record.header().last_generation)
+        match self.ordinary.live().map(|live| live.record.header().nature) {
+            Some(Nature::Ordinary { last_generation }) => last_generation,
+            _ => BEFORE_THE_FIRST,
+        }
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<Found<'_>> {

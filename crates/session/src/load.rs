@@ -5,7 +5,7 @@ use crate::{
     draft::{Live, Standing},
     driver::{At, Driver},
     error::Error,
-    record::Record,
+    record::{Nature, Record},
     token::Token,
 };
 use dframework_session_store::{StoreKey, Timestamp};
@@ -28,9 +28,12 @@ pub(crate) async fn load<'a>(
     let tokens = candidates.tokens;
     let keys = candidates.keys;
     let show = |position: usize, at| {
-        let standing = if position < ordinary_count { &mut ordinary } else { &mut permanent };
-        if let Some(token) = tokens[position] {
-            consider(standing, token, keys[position], at, now);
+        let Some(token) = tokens[position] else { return };
+        let found = judge(token, keys[position], at, now);
+        if position < ordinary_count {
+            consider(&mut ordinary, found, is_ordinary);
+        } else {
+            consider(&mut permanent, found, is_permanent);
         }
     };
     driver.load(&keys[..candidates.count], show).await?;
@@ -70,8 +73,8 @@ pub(crate) fn tokens(standing: &Standing, carried: &Tokens) -> Vec<Token> {
 }
 
 /// Takes what one of several tokens opens into account. The first live record wins; an ended token says more
-/// than an unknown one.
-fn consider(standing: &mut Standing, token: Token, key: StoreKey, at: At, now: Timestamp) {
+/// than an unknown one. A record of the other nature was not made for this cookie: it counts for nothing.
+fn consider(standing: &mut Standing, found: Standing, has_nature: impl Fn(&Record) -> bool) {
     let rank = |standing: &Standing| match standing {
         Standing::Absent => 0,
         Standing::Unknown { .. } => 1,
@@ -79,10 +82,18 @@ fn consider(standing: &mut Standing, token: Token, key: StoreKey, at: At, now: T
         Standing::Ended => 3,
         Standing::Live(_) => 4,
     };
-    let found = judge(token, key, at, now);
-    if rank(&found) > rank(standing) {
+    let fits = found.live().is_none_or(|live| has_nature(&live.record));
+    if fits && rank(&found) > rank(standing) {
         *standing = found;
     }
+}
+
+fn is_ordinary(record: &Record) -> bool {
+    !is_permanent(record)
+}
+
+fn is_permanent(record: &Record) -> bool {
+    record.header().nature == Nature::Permanent
 }
 
 /// What the clock and the record itself say of what a store holds.

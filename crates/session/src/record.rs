@@ -1,11 +1,14 @@
 //! One session's stored state: a flat buffer that is read in place.
 //!
 //! ```text
-//! format u8 = 1 | last flash generation u8 | length of fields u16 | number of entries u32
+//! format u8 = 1 | nature u8 | length of fields u16 | number of entries u32
 //! created u64 | absolute deadline u64
 //! fields:  (tag u8 | length u16 | bytes)*           tag 1: the owner; others are kept unread
 //! entries: (kind u8 | key length u16 | value length u32 | [time u64] | key | value as JSON text)*
 //! ```
+//!
+//! The nature is 0x80 for a permanent record; of an ordinary one it is the flash generation that was used last,
+//! 0 to 7. So a session's token opens nothing under the permanent cookie's name, nor the other way round.
 //!
 //! Numbers are little-endian, instants in milliseconds. Kinds: 0, a value; 1, a value with the instant at which
 //! it expires; 0x80 to 0x87, a flash value of that generation with the instant at which it was made. Entries
@@ -23,6 +26,7 @@ pub(crate) const LARGEST_RECORD: usize = 1 << 20;
 
 const FORMAT: u8 = 1;
 const HEADER: usize = 24;
+const PERMANENT: u8 = 0x80;
 const OWNER: u8 = 1;
 const KIND_PLAIN: u8 = 0;
 const KIND_EXPIRING: u8 = 1;
@@ -50,6 +54,15 @@ impl AsRef<[u8]> for Bytes {
 #[derive(Clone)]
 pub(crate) struct Record(Bytes);
 
+/// Which of a user's two records it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Nature {
+    /// Flash and ordinary values, and the flash generation that was used last.
+    Ordinary { last_generation: u8 },
+    /// Values that live ten years.
+    Permanent,
+}
+
 /// What stands at the front of a record.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header<'a> {
@@ -57,8 +70,7 @@ pub(crate) struct Header<'a> {
     pub(crate) created: Timestamp,
     /// When it ends, however much it is used.
     pub(crate) absolute: Timestamp,
-    /// The flash generation that was used last.
-    pub(crate) last_generation: u8,
+    pub(crate) nature: Nature,
     /// Whose session it is.
     pub(crate) owner: Option<&'a str>,
     /// Fields that this version does not know, as they were found.
@@ -66,9 +78,9 @@ pub(crate) struct Header<'a> {
 }
 
 impl Header<'_> {
-    /// The header of a session that begins now.
-    pub(crate) fn new(created: Timestamp, absolute: Timestamp, last_generation: u8) -> Self {
-        Self { created, absolute, last_generation, owner: None, unknown: &[] }
+    /// The header of a record without owner.
+    pub(crate) fn new(created: Timestamp, absolute: Timestamp, nature: Nature) -> Self {
+        Self { created, absolute, nature, owner: None, unknown: &[] }
     }
 }
 
@@ -124,7 +136,7 @@ impl Record {
             return Err(too_large(size, entries));
         }
         let mut out = Vec::with_capacity(size);
-        out.extend([FORMAT, header.last_generation]);
+        out.extend([FORMAT, header.nature.to_byte()]);
         out.extend(length16(fields).to_le_bytes());
         out.extend(length32(entries.len()).to_le_bytes());
         out.extend(header.created.as_millis().to_le_bytes());
@@ -156,7 +168,7 @@ impl Record {
         Header {
             created: time_at(bytes, 8),
             absolute: time_at(bytes, 16),
-            last_generation: bytes[1],
+            nature: nature(bytes[1]).unwrap_or(Nature::Permanent),
             owner,
             unknown,
         }
@@ -190,6 +202,23 @@ impl Record {
     }
 }
 
+impl Nature {
+    fn to_byte(self) -> u8 {
+        match self {
+            Self::Ordinary { last_generation } => last_generation,
+            Self::Permanent => PERMANENT,
+        }
+    }
+}
+
+fn nature(byte: u8) -> Option<Nature> {
+    match byte {
+        0..=7 => Some(Nature::Ordinary { last_generation: byte }),
+        PERMANENT => Some(Nature::Permanent),
+        _ => None,
+    }
+}
+
 /// An entry whose key has not been read as text.
 struct RawEntry<'a> {
     key: &'a [u8],
@@ -207,8 +236,8 @@ fn check(bytes: &[u8]) -> Result<(), &'static str> {
     if bytes.len() < HEADER || bytes.len() < HEADER + fields_length(bytes) {
         return Err(TRUNCATED);
     }
-    if bytes[1] > 7 {
-        return Err("its flash generation is out of range");
+    if nature(bytes[1]).is_none() {
+        return Err("its nature is not one that this version knows");
     }
     let (fields, mut rest) = bytes[HEADER..].split_at(fields_length(bytes));
     check_fields(fields)?;

@@ -5,9 +5,8 @@ use crate::{
     change::Log,
     draft::{Draft, Live, Standing},
     error::{Error, Kind},
-    flash::BEFORE_THE_FIRST,
     handle::Request,
-    record::{Header, Record},
+    record::{Header, Nature, Record},
 };
 use dframework_session_store::{StoreKey, Timestamp};
 use std::time::Duration;
@@ -193,14 +192,17 @@ fn ordinary_step(situation: &Situation<'_>) -> Result<(Step, Option<u8>), Error>
     let live = draft.ordinary.live().filter(|_| !log.destroy);
     let mut header = match live {
         Some(live) => live.record.header(),
-        None => Header::new(*now, fresh_absolute, draft.last_generation()),
+        None => {
+            let last_generation = draft.last_generation();
+            Header::new(*now, fresh_absolute, Nature::Ordinary { last_generation })
+        }
     };
     if draft.has_new_owner() {
         header.absolute = fresh_absolute;
     }
     header.owner = draft.owner();
     if let Some(generation) = contents.generation {
-        header.last_generation = generation;
+        header.nature = Nature::Ordinary { last_generation: generation };
     }
     let expires_at = lifetimes.idle_deadline(*now, header.absolute);
     let step = match live {
@@ -234,7 +236,7 @@ fn permanent_step(situation: &Situation<'_>) -> Result<Step, Error> {
             return Ok(Step::Nothing);
         }
         let presented = unknown_key(&draft.permanent);
-        let header = Header::new(*now, ten_years, BEFORE_THE_FIRST);
+        let header = Header::new(*now, ten_years, Nature::Permanent);
         let record = Record::write(&header, &mut contents.entries)?;
         return Ok(Step::Create { presented, record, expires_at: ten_years });
     };

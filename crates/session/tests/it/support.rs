@@ -134,3 +134,54 @@ impl Bench {
         returned.unwrap_or_else(|error| panic!("{}: {error}", self.driver))
     }
 }
+
+/// Runs something and returns everything that it told through `tracing`, at every level.
+pub(crate) async fn told<R>(run: impl AsyncFnOnce() -> R) -> (R, String) {
+    let text = Told::default();
+    let subscriber = tracing::subscriber::set_default(text.clone());
+    let returned = run().await;
+    drop(subscriber);
+    let text = text.0.lock().unwrap().clone();
+    (returned, text)
+}
+
+/// A subscriber that writes everything down.
+#[derive(Clone, Default)]
+struct Told(std::sync::Arc<std::sync::Mutex<String>>);
+
+impl Told {
+    fn write(&self, record: impl FnOnce(&mut dyn tracing::field::Visit)) {
+        struct Visitor<'a>(&'a mut String);
+        impl tracing::field::Visit for Visitor<'_> {
+            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+                self.0.push_str(&format!("{field}={value:?} "));
+            }
+        }
+        record(&mut Visitor(&mut self.0.lock().unwrap()));
+    }
+}
+
+impl tracing::Subscriber for Told {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target().starts_with("dframework_session")
+    }
+
+    fn new_span(&self, span: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        self.write(|visitor| span.record(visitor));
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, values: &tracing::span::Record<'_>) {
+        self.write(|visitor| values.record(visitor));
+    }
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        self.write(|visitor| event.record(visitor));
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
