@@ -7,7 +7,7 @@ mod answer;
 mod apply;
 mod decide;
 
-pub(crate) use apply::REMEMBERED;
+pub(crate) use apply::end_quietly;
 pub(crate) use decide::Lifetimes;
 
 use crate::{
@@ -15,7 +15,6 @@ use crate::{
     draft::Standing,
     driver::{At, Driver},
     error::{Error, Kind},
-    event,
     handle::{Inner, State},
     queue::Turn,
     sessions::Core,
@@ -74,7 +73,7 @@ impl Inner {
         if let (Err(error), Some(made)) = (&result, progress.made_permanent)
             && error.is_gone()
         {
-            self.end_unwanted(made).await;
+            end_quietly(&self.core, made).await;
         }
         self.take_over(progress, result)
     }
@@ -191,14 +190,6 @@ impl Inner {
         let show = |_, at| ended = matches!(at, At::Ended { .. });
         self.core.driver.load(&[key], show).await?;
         if ended { Err(Error::new(Kind::Gone)) } else { Ok(()) }
-    }
-
-    /// Ends a record that was made for a session that has ended.
-    async fn end_unwanted(&self, key: StoreKey) {
-        let until = self.core.clock.now().saturating_add(REMEMBERED);
-        if let Err(error) = self.core.driver.end(&key, until).await {
-            event::end_failed(&error);
-        }
     }
 
     /// Makes what was committed the state of this request.

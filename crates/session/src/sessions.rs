@@ -5,7 +5,7 @@
 //! must carry. Adapters are made of these three and speak strings and bytes, so they fit any framework.
 
 use crate::{
-    commit::{Lifetimes, Moment, REMEMBERED, commit_to_the_end},
+    commit::{Lifetimes, Moment, commit_to_the_end, end_quietly},
     config::{Config, DriverName, Env, Settings},
     cookie::Cookies,
     draft::Standing,
@@ -323,10 +323,7 @@ impl Core {
         let core = self.clone();
         let ending = async move {
             for key in keys {
-                let until = core.clock.now().saturating_add(REMEMBERED);
-                if let Err(error) = core.driver.end(&key, until).await {
-                    event::end_failed(&error);
-                }
+                end_quietly(&core, key).await;
             }
         };
         if !self.driver.waits() {

@@ -19,7 +19,7 @@ use dframework_session_store::{
 use std::time::Duration;
 
 /// How long an ended token is remembered.
-pub(crate) const REMEMBERED: Duration = Duration::from_secs(60);
+const REMEMBERED: Duration = Duration::from_secs(60);
 
 /// What of a plan has been done, over all its rounds.
 #[derive(Default)]
@@ -266,4 +266,12 @@ async fn find_again(driver: &Driver, key: &StoreKey, record: &Record) -> Option<
         }
     });
     looked.await.ok().and(found)
+}
+
+/// Ends a record that nobody waits for: the end of its session counts, whatever became of the request.
+pub(crate) async fn end_quietly(core: &Core, key: StoreKey) {
+    let until = core.clock.now().saturating_add(REMEMBERED);
+    if let Err(error) = core.driver.end(&key, until).await {
+        event::end_failed(&error);
+    }
 }

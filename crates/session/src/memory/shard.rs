@@ -226,7 +226,7 @@ mod tests {
         let mut shard = shard(&[100, 100, 100, 5, 100, 30, 1]);
         // A whole round, after which the bounds are those of what stands.
         assert_eq!(sweep(&mut shard, 1, 9), [6]);
-        assert_eq!(sweep(&mut shard, 10, 3), []);
+        assert_eq!(sweep(&mut shard, 10, 3), Vec::<u8>::new());
         let first = place(&shard, 0);
         shard.remove(&first);
         assert_eq!(sweep(&mut shard, 10, 9), [3]);
@@ -237,7 +237,7 @@ mod tests {
     fn a_sweep_finds_an_entry_that_was_written_behind_it() {
         let mut shard = shard(&[100, 100, 100, 5, 100, 1]);
         assert_eq!(sweep(&mut shard, 1, 9), [5]);
-        assert_eq!(sweep(&mut shard, 10, 3), []);
+        assert_eq!(sweep(&mut shard, 10, 3), Vec::<u8>::new());
         let first = place(&shard, 0);
         shard.put(&first, Kept::tombstone(first.key, at(30)));
         assert_eq!(sweep(&mut shard, 10, 9), [3]);
@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn a_sweep_looks_at_nothing_before_something_may_have_expired() {
         let mut shard = shard(&[30, 20, 30, 40]);
-        assert_eq!(sweep(&mut shard, 19, usize::MAX), []);
+        assert_eq!(sweep(&mut shard, 19, usize::MAX), Vec::<u8>::new());
         assert_eq!(shard.cursor, 0);
         assert_eq!(sweep(&mut shard, 20, usize::MAX), [1]);
         assert_eq!((shard.earliest, shard.cursor), (30, 0));

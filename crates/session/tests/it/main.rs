@@ -5,5 +5,6 @@ mod config;
 mod cookies;
 mod interleaving;
 mod memory_store;
+mod structure;
 mod support;
 mod walk;

@@ -1,0 +1,85 @@
+//! What ARCHITECTURE.md promises of the sources.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(sources(&path));
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            files.push((path, text));
+        }
+    }
+    files
+}
+
+/// The library's sources by their path below `src`, without comments and test modules.
+fn code() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let shown = |path: &Path| path.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
+    let files = sources(&root).into_iter().map(|(path, text)| {
+        let text = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default().to_owned();
+        let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        (shown(&path), lines.collect::<Vec<_>>().join("\n"))
+    });
+    let files: Vec<_> = files.collect();
+    assert!(files.len() > 30, "{}", files.len());
+    files
+}
+
+#[test]
+fn frameworks_are_named_in_their_adapters_only() {
+    for (file, text) in code() {
+        if file == "tower.rs" || file.starts_with("tower/") {
+            assert!(text.contains("http::"), "{file} is an adapter");
+            continue;
+        }
+        for name in ["http::", "axum", "tower_layer", "tower_service", "hyper", "actix_web"] {
+            let named =
+                text.lines().find(|line| line.contains(name) && !line.contains("feature ="));
+            assert_eq!(named, None, "{file}");
+        }
+    }
+}
+
+#[test]
+fn the_clock_is_read_in_one_place() {
+    for (file, text) in code() {
+        let reads = text.contains("SystemTime::now") || text.contains("Instant::now");
+        assert_eq!(reads, file == "clock.rs", "{file}");
+    }
+}
+
+#[test]
+fn records_are_written_in_one_place() {
+    for (file, text) in code() {
+        let writes = ["driver.create(", "driver.commit(", "driver.touch(", "driver.end("];
+        let writes = writes.iter().any(|call| text.contains(call));
+        assert_eq!(writes, file == "commit/apply.rs", "{file}");
+    }
+}
+
+#[test]
+fn random_bytes_come_from_the_operating_system_only() {
+    for (file, text) in code() {
+        for generator in ["rand::", "thread_rng", "StdRng", "fastrand"] {
+            assert!(!text.contains(generator), "{file}");
+        }
+        let fills = text.contains("getrandom::fill");
+        assert_eq!(fills, file == "token.rs", "{file}");
+    }
+}
+
+#[test]
+fn every_file_says_what_it_is() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (path, text) in sources(&root.join("src")).into_iter().chain(sources(&root.join("tests"))) {
+        assert!(text.starts_with("//! "), "{}", path.display());
+    }
+}
