@@ -265,11 +265,35 @@ impl Config {
     /// When the file cannot be read, or is missing where `APP_CONFIG` names one; when a variable of ours is not
     /// Unicode; and as [`Config::from_parts`].
     pub fn load() -> Result<Self, Error> {
+        Self::load_file(Path::new(FILE), Missing::IsFine)
+    }
+
+    /// Loads the configuration as [`Config::load`] does, with this file in place of `config/app.toml`.
+    ///
+    /// `APP_CONFIG`, where it is set, still names another. For an application that knows where its file is,
+    /// whatever folder it is started from.
+    ///
+    /// ```no_run
+    /// use dframework_session::Config;
+    ///
+    /// let config = Config::load_from(concat!(env!("CARGO_MANIFEST_DIR"), "/config/app.toml"))?;
+    /// # Ok::<(), dframework_session::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::load`], and when the file is missing.
+    pub fn load_from(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::load_file(path.as_ref(), Missing::IsAnError)
+    }
+
+    fn load_file(usual: &Path, missing: Missing) -> Result<Self, Error> {
         let named = env::var_os(FILE_VARIABLE);
-        let path = named.as_deref().map_or(Path::new(FILE), Path::new);
+        let path = named.as_deref().map_or(usual, Path::new);
+        let may_be_missing = missing == Missing::IsFine && named.is_none();
         let text = match fs::read_to_string(path) {
             Ok(text) => Some(text),
-            Err(error) if error.kind() == io::ErrorKind::NotFound && named.is_none() => None,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && may_be_missing => None,
             Err(error) => return Err(unreadable(path, named.is_some()).with_source(error)),
         };
         let file = text.as_deref().map(|text| (text, path.display().to_string()));
@@ -613,6 +637,11 @@ impl Config {
         key::check_distinct(key.chain(previous))
     }
 
+    /// The error for a driver that this build does not have.
+    pub(crate) fn refuse_driver(&self, why: impl std::fmt::Display) -> Error {
+        self.driver.refuse(why)
+    }
+
     fn check_driver(&self) -> Result<(), Error> {
         match self.driver.value {
             Some(DriverName::Stealth) if self.key.value.is_none() => Err(self.driver.refuse(
@@ -657,6 +686,13 @@ fn is_identifier(name: &str) -> bool {
     name.len() <= LONGEST_TABLE
         && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// What it means that the usual file is not there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    IsFine,
+    IsAnError,
 }
 
 fn unreadable(path: &Path, named: bool) -> Error {

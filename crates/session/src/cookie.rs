@@ -101,6 +101,11 @@ impl Cookies {
         Self { settings, attributes, is_unique }
     }
 
+    /// The name of the session cookie.
+    pub(crate) fn name(&self) -> &str {
+        &self.settings.name
+    }
+
     /// Whether browsers are asked to send the cookies over https only.
     pub(crate) fn are_secure(&self) -> bool {
         self.settings.secure

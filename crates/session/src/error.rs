@@ -163,7 +163,7 @@ impl fmt::Display for Error {
                 "no session here: is the layer installed, or was this spawned without `Session::spawn`?",
             ),
             Kind::Unavailable { doing } => write!(f, "the session store failed while {doing}"),
-            Kind::Gone => f.write_str("the session ended while this request was under way"),
+            Kind::Gone => f.write_str("the session has ended, by a logout or a login elsewhere, while or shortly before this request ran"),
             Kind::Unreplayable { key, why } => write!(
                 f,
                 "a parallel request changed the session, and the change of {key:?} no longer applies: {why}"

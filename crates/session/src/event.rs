@@ -27,7 +27,12 @@ pub(crate) fn end_failed(error: &StoreError) {
 
 pub(crate) fn commit_failed(error: &Error) {
     let cause = std::error::Error::source(error).map(ToString::to_string);
-    tracing::error!(error = %error, cause, "the changes of a request were not committed");
+    if error.status() == 409 {
+        // A page that was open while its user logged out elsewhere: nothing for the operator to mend.
+        tracing::warn!(error = %error, "the changes of a request were not committed");
+    } else {
+        tracing::error!(error = %error, cause, "the changes of a request were not committed");
+    }
 }
 
 pub(crate) fn dropped_changes(keys: &[&str]) {
@@ -51,15 +56,19 @@ pub(crate) fn local_environment() {
 
 pub(crate) fn first_secure_cookie() {
     tracing::info!(
-        "session cookies are Secure: over plain http, browsers keep them on localhost only, and Safari and \
-         some clients not even there; serve https, or set app.env to \"local\" while developing"
+        "session cookies are Secure: over plain http, browsers keep them on localhost and 127.0.0.1 only, and \
+         Safari and some clients not even there; serve https, or set app.env to \"local\" while developing"
     );
 }
 
 #[cfg(feature = "axum")]
 pub(crate) fn answered(error: &Error) {
     let cause = std::error::Error::source(error).map(ToString::to_string);
-    tracing::error!(error = %error, cause, status = error.status(), "a handler failed on its session");
+    if error.status() == 409 {
+        tracing::warn!(error = %error, "a handler failed on its session");
+    } else {
+        tracing::error!(error = %error, cause, status = error.status(), "a handler failed on its session");
+    }
 }
 
 pub(crate) fn end_not_possible() {

@@ -175,7 +175,7 @@ impl Sessions {
         match settings.driver {
             None => event::no_driver(),
             Some(DriverName::Memory) => {}
-            Some(driver) => return Err(not_compiled(driver)),
+            Some(driver) => return Err(config.refuse_driver(not_compiled(driver))),
         }
         Ok(Self::in_memory(settings))
     }
@@ -218,6 +218,19 @@ impl Sessions {
             clock: settings.clock,
             has_told_of_cookie: AtomicBool::new(false),
         }))
+    }
+
+    /// Where the sessions are kept: `memory`, or `store` for [`Sessions::from_store`].
+    pub fn driver(&self) -> &'static str {
+        match self.0.driver {
+            Driver::Memory(_) => "memory",
+            Driver::Store(_) => "store",
+        }
+    }
+
+    /// The name of the session cookie. Those of its companions begin with it.
+    pub fn cookie_name(&self) -> &str {
+        self.0.cookies.name()
     }
 
     /// Makes the handle of a request. Reads its cookies and nothing else.
@@ -336,11 +349,11 @@ impl Core {
     }
 }
 
-fn not_compiled(driver: DriverName) -> Error {
+fn not_compiled(driver: DriverName) -> String {
     let (name, needs) = match driver {
         DriverName::Database => ("database", "the feature `sqlite`, `postgres` or `mysql`"),
         DriverName::Redis => ("redis", "the feature `redis`"),
         _ => ("stealth", "a version of dframework-session that has this driver"),
     };
-    Error::config(format!("app.sessionDriver = \"{name}\" needs {needs}; this build has: memory"))
+    format!("is \"{name}\", which needs {needs}; this build has: memory")
 }

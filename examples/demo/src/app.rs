@@ -3,7 +3,6 @@
 //! Forms answer with 303, so a reload never sends them again, and with a flash message that the next page shows.
 
 use crate::{
-    about::About,
     guard::guard,
     input::{Fields, line},
     page::{self, View},
@@ -20,7 +19,6 @@ use dframework_session::{Error, Key, Session, Sessions, tower::SessionLayer};
 use maud::Markup;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::sync::Arc;
 
 /// No form of this page comes near it.
 const LARGEST_FORM: usize = 16 * 1024;
@@ -38,7 +36,7 @@ pub(crate) struct Profile {
 }
 
 /// The whole application on these sessions.
-pub fn app(sessions: Sessions, about: About) -> Router {
+pub fn app(sessions: Sessions) -> Router {
     Router::new()
         .route("/", get(home))
         .route("/name", post(name))
@@ -52,16 +50,16 @@ pub fn app(sessions: Sessions, about: About) -> Router {
         .route("/api/greeting", get(greeting))
         .route("/api/session", get(session))
         .route("/api/clicks", post(click))
-        .layer(SessionLayer::new(sessions))
+        .layer(SessionLayer::new(sessions.clone()))
         .layer(DefaultBodyLimit::max(LARGEST_FORM))
         .route("/demo.css", asset("text/css; charset=utf-8", include_str!("style.css")))
         .route("/demo.js", asset("text/javascript; charset=utf-8", include_str!("demo.js")))
         .route("/icon.svg", asset("image/svg+xml", include_str!("icon.svg")))
         .layer(from_fn(guard))
-        .with_state(Arc::new(about))
+        .with_state(sessions)
 }
 
-async fn home(State(about): State<Arc<About>>, headers: HeaderMap) -> Result<Markup, Error> {
+async fn home(State(sessions): State<Sessions>, headers: HeaderMap) -> Result<Markup, Error> {
     let view = View {
         visits: Session::increment("visits", 1).await?,
         name: Session::get_or("name", "guest").await?,
@@ -73,8 +71,8 @@ async fn home(State(about): State<Arc<About>>, headers: HeaderMap) -> Result<Mar
         problem: Session::get("problem").await?,
         id: Session::id().await?.map(|id| id.to_string()),
         data: Session::all().await?,
-        cookies: cookies(&headers, &about.cookie),
-        driver: &about.driver,
+        cookies: cookies(&headers, sessions.cookie_name()),
+        driver: sessions.driver(),
     };
     Ok(page::home(&view))
 }
@@ -206,6 +204,6 @@ fn cookies(headers: &HeaderMap, name: &str) -> Vec<(String, usize)> {
     ours.map(|pair| (pair.split('=').next().unwrap_or(pair).to_owned(), pair.len())).collect()
 }
 
-fn asset(media_type: &'static str, text: &'static str) -> axum::routing::MethodRouter<Arc<About>> {
+fn asset(media_type: &'static str, text: &'static str) -> axum::routing::MethodRouter<Sessions> {
     get(async move || ([(header::CONTENT_TYPE, media_type)], text))
 }

@@ -3,11 +3,9 @@
 //! [`app`] is the router with its handlers, where the session is used; `page.rs` makes the HTML, `input.rs` judges
 //! what people type, `guard.rs` is around every response, and `main.rs` starts the server.
 
-mod about;
 mod app;
 mod guard;
 mod input;
 mod page;
 
-pub use about::About;
 pub use app::app;

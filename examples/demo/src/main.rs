@@ -1,18 +1,17 @@
 //! Starts the demo: reads the configuration, opens the sessions, serves until Ctrl-C.
 
-use demo::{About, app};
+use demo::app;
 use dframework_session::{Config, Sessions};
 use std::{
     env,
     error::Error,
-    fs,
     io::{self, IsTerminal, Write},
     process::ExitCode,
 };
 use tokio::net::TcpListener;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
-/// Found from wherever the demo is started.
+/// Found from wherever the demo is started; `APP_CONFIG` names another, and variables of the environment win.
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/app.toml");
 
 const ADDRESS: &str = "127.0.0.1:3000";
@@ -39,10 +38,9 @@ fn log_to_stderr() {
 }
 
 async fn run() -> Result<(), Box<dyn Error>> {
-    let config = config()?;
-    let about = About::of(&config);
-    let driver = about.driver.clone();
-    let app = app(Sessions::connect(&config).await?, about);
+    let sessions = Sessions::connect(&Config::load_from(FILE)?).await?;
+    let driver = sessions.driver();
+    let app = app(sessions);
 
     let wanted = env::var("DEMO_ADDRESS").unwrap_or_else(|_| ADDRESS.to_owned());
     let listener = TcpListener::bind(&wanted)
@@ -52,19 +50,6 @@ async fn run() -> Result<(), Box<dyn Error>> {
     writeln!(io::stdout(), "driver: {driver}\nlistening on http://{address}")?;
     axum::serve(listener, app).with_graceful_shutdown(interrupted()).await?;
     Ok(())
-}
-
-/// The demo's own file, or the one that `APP_CONFIG` names; variables of the environment win over both.
-fn config() -> Result<Config, Box<dyn Error>> {
-    if env::var_os("APP_CONFIG").is_some() {
-        return Ok(Config::load()?);
-    }
-    let file =
-        fs::read_to_string(FILE).map_err(|error| format!("{FILE} cannot be read: {error}"))?;
-    // `env::vars` panics at text that is not Unicode. Made readable, such a value is refused like any other.
-    let readable = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
-    let variables = env::vars_os().map(|(name, value)| (readable(name), readable(value)));
-    Ok(Config::from_parts(Some(&file), variables)?)
 }
 
 async fn interrupted() {

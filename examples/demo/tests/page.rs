@@ -7,8 +7,8 @@ use axum::{
     body::{Body, to_bytes},
     http::{Request, StatusCode, header},
 };
-use demo::{About, app};
-use dframework_session::{Config, Sessions};
+use demo::app;
+use dframework_session::Sessions;
 use std::{collections::BTreeMap, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -31,7 +31,7 @@ struct Answer {
 }
 
 fn demo() -> Router {
-    app(Sessions::memory(), About::of(&Config::new()))
+    app(Sessions::memory())
 }
 
 impl Browser {
