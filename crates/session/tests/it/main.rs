@@ -3,5 +3,6 @@
 
 mod config;
 //mod memory_store;
+mod reference;
 mod support;
 mod walk;
