@@ -129,3 +129,13 @@ pub fn doctest<F: Future<Output = Result<(), Box<dyn std::error::Error>>>>(examp
         .block_on(request)
         .expect("the example runs");
 }
+
+/// The programs of the project's front pages compile.
+#[cfg(all(doctest, feature = "axum"))]
+mod front_pages {
+    #[doc = include_str!("../../../README.md")]
+    struct Project;
+
+    #[doc = include_str!("../README.md")]
+    struct Package;
+}
