@@ -48,6 +48,7 @@ impl Moment {
         }
     }
 
+    /// Whether the response can still carry cookies.
     fn sends_cookies(self) -> bool {
         !matches!(self, Self::Upgrade | Self::LateSave)
     }
@@ -127,7 +128,8 @@ impl Inner {
             let now = core.clock.now();
             match apply(core, &self.request, &plan, progress, now).await? {
                 Round::Done => return Ok(mark),
-                Round::Lost => {}
+                Round::Overtaken if !self.state().log.has_login() => return Ok(mark),
+                Round::Overtaken | Round::Lost => {}
             }
             if turn.is_none() {
                 turn = core.enter_queue(self.queue_key()).await;
@@ -212,9 +214,9 @@ impl Inner {
             log.destroy = false;
         }
         let mut ordinary = match progress.ordinary {
-            _ if progress.overtaken || gone => Standing::Ended,
-            Some(standing) => standing,
-            None => draft.ordinary.clone(),
+            Some(standing) if !gone => standing,
+            None if !gone && !progress.overtaken => draft.ordinary.clone(),
+            _ => Standing::Ended,
         };
         if let (Standing::Live(live), Some(expires_at)) = (&mut ordinary, progress.touched) {
             live.expires_at = expires_at;
@@ -229,7 +231,7 @@ impl Inner {
             None if progress.ended => Standing::Absent,
             None => draft.permanent.clone(),
         };
-        if progress.ended {
+        if progress.ended || progress.overtaken {
             state.lines.clear();
         }
         state.lines.merge(lines);

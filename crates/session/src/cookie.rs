@@ -137,10 +137,7 @@ impl Cookies {
     pub(crate) fn set_session(&self, token: &Token, lifetime: Duration) -> String {
         let mut line = self.start(Which::Session);
         token.write_to(&mut line);
-        line.push_str(&self.attributes);
-        if self.settings.persistent {
-            let _ = write!(line, "; Max-Age={}", lifetime.as_secs());
-        }
+        self.finish(&mut line, lifetime);
         line
     }
 
@@ -153,10 +150,10 @@ impl Cookies {
     }
 
     /// The line that tells the browser that a flash message of this generation waits for it.
-    pub(crate) fn set_flash(&self, generation: u8) -> String {
+    pub(crate) fn set_flash(&self, generation: u8, lifetime: Duration) -> String {
         let mut line = self.start(Which::Flash(generation));
         line.push('1');
-        line.push_str(&self.attributes);
+        self.finish(&mut line, lifetime);
         line
     }
 
@@ -166,6 +163,13 @@ impl Cookies {
         line.push_str(&self.attributes);
         line.push_str("; Max-Age=0");
         line
+    }
+
+    fn finish(&self, line: &mut String, lifetime: Duration) {
+        line.push_str(&self.attributes);
+        if self.settings.persistent {
+            let _ = write!(line, "; Max-Age={}", lifetime.as_secs());
+        }
     }
 
     fn start(&self, which: Which) -> String {

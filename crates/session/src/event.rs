@@ -1,4 +1,4 @@
-//! What an operator is told. No token, store key, session key or value is in any of it.
+//! What an operator is told: ids and names of values, never a token, a store key or a value.
 
 use crate::error::Error;
 use dframework_session_store::{SessionId, StoreError};

@@ -243,8 +243,8 @@ impl Session {
     /// use dframework_session::Session;
     ///
     /// # dframework_session::doctest(async {
-    /// Session::set("name", "ada").await?;
-    /// assert_eq!(Session::all().await?["name"], "ada");
+    /// Session::set("name", "visitor").await?;
+    /// assert_eq!(Session::all().await?["name"], "visitor");
     /// # Ok(()) });
     /// ```
     pub async fn all() -> Result<serde_json::Map<String, serde_json::Value>, Error> {
@@ -377,7 +377,7 @@ impl Session {
     /// use dframework_session::Session;
     ///
     /// # dframework_session::doctest(async {
-    /// Session::set("name", "ada").await?;
+    /// Session::set("name", "visitor").await?;
     /// assert_eq!(Session::id().await?, None);
     /// Session::save().await?;
     /// assert!(Session::id().await?.is_some());
@@ -406,5 +406,71 @@ impl Session {
     /// ```
     pub async fn save() -> Result<(), Error> {
         current()?.save().await
+    }
+
+    /// The handle of the current request, to carry it where the facade does not reach.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_outside`].
+    ///
+    /// ```
+    /// use dframework_session::Session;
+    ///
+    /// # dframework_session::doctest(async {
+    /// let session = Session::handle()?;
+    /// let task = tokio::spawn(async move { session.set("step", 1).await });
+    /// task.await??;
+    /// assert_eq!(Session::get("step").await?, Some(1));
+    /// # Ok(()) });
+    /// ```
+    pub fn handle() -> Result<SessionHandle, Error> {
+        current()
+    }
+
+    /// Runs a future in which the facade finds this handle.
+    ///
+    /// ```
+    /// use dframework_session::Session;
+    ///
+    /// # dframework_session::doctest(async {
+    /// let session = Session::handle()?;
+    /// let work = Session::scope(session, async { Session::set("step", 1).await });
+    /// tokio::spawn(work).await??;
+    /// # Ok(()) });
+    /// ```
+    pub fn scope<F: Future>(
+        handle: SessionHandle,
+        future: F,
+    ) -> impl Future<Output = F::Output> + use<F> {
+        CURRENT.scope(handle, future)
+    }
+
+    /// Spawns a task that has the session of the current request.
+    ///
+    /// What it changes while the request runs is committed with the request; what it changes later needs
+    /// [`Session::save`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_outside`], and nothing is spawned.
+    ///
+    /// # Panics
+    ///
+    /// As [`tokio::spawn`], outside a tokio runtime.
+    ///
+    /// ```
+    /// use dframework_session::Session;
+    ///
+    /// # dframework_session::doctest(async {
+    /// let task = Session::spawn(async { Session::increment("jobs", 1).await })?;
+    /// assert_eq!(task.await??, 1);
+    /// # Ok(()) });
+    /// ```
+    pub fn spawn<F>(future: F) -> Result<tokio::task::JoinHandle<F::Output>, Error>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        Ok(tokio::spawn(Self::scope(current()?, future)))
     }
 }

@@ -11,19 +11,15 @@ pub(crate) const LONGEST_KEY: usize = 1024;
 /// A name with the type of its value, so that neither has to be written twice.
 ///
 /// ```
-/// use dframework_session::{Key, Session, Sessions};
+/// use dframework_session::{Key, Session};
 ///
 /// const CART: Key<Vec<String>> = Key::new("cart");
 ///
-/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// # let sessions = Sessions::memory();
-/// # sessions.scope(sessions.visitor(), async {
+/// # dframework_session::doctest(async {
 /// Session::set(CART, vec!["tea".to_owned()]).await?;
 /// let cart = Session::get(CART).await?.unwrap_or_default();
 /// assert_eq!(cart, ["tea"]);
-/// # Ok::<(), dframework_session::Error>(())
-/// # }).await.unwrap();
-/// # });
+/// # Ok(()) });
 /// ```
 ///
 /// Another type does not compile:

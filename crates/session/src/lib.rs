@@ -1,28 +1,112 @@
-//! HTTP sessions.
+//! HTTP sessions: what an application remembers of a visitor between requests.
+//!
+//! [`Session`] is the session of the current request, found from anywhere inside it. A driver, picked by one property of the
+//! configuration, decides where sessions are kept; the code stays the same. Changes of requests that run in parallel are
+//! merged value by value.
+//!
+#![cfg_attr(feature = "axum", doc = "```no_run")]
+#![cfg_attr(not(feature = "axum"), doc = "```ignore")]
+//! use axum::{Router, routing::get};
+//! use dframework_session::{Config, Error, Session, Sessions, tower::SessionLayer};
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let sessions = Sessions::connect(&Config::load()?).await?;
+//!     let app = Router::new().route("/", get(home)).layer(SessionLayer::new(sessions));
+//!     axum::serve(tokio::net::TcpListener::bind("127.0.0.1:3000").await?, app).await?;
+//!     Ok(())
+//! }
+//!
+//! async fn home() -> Result<String, Error> {
+//!     let visits = Session::increment("visits", 1).await?;
+//!     Ok(format!("visit {visits}"))
+//! }
+//! ```
+//!
+//! # The verbs
+//!
+//! All are `async` and give a `Result`. [`SessionHandle`] has the same ones as methods.
+//!
+//! | verb | what it does |
+//! |---|---|
+//! | [`get(key)`](Session::get) | the value, or `None` |
+//! | [`get_or(key, default)`](Session::get_or) | the value, or the default where it is absent or null |
+//! | [`set(key, value)`](Session::set) | stores a value |
+//! | [`permanent(map)`](Session::permanent) | stores each entry for ten years |
+//! | [`flash(key, value)`](Session::flash) | stores a value for this request and the next |
+//! | [`forget(key)`, `forget([keys])`](Session::forget) | removes these values |
+//! | [`forget(..)`](Session::forget), [`destroy()`](Session::destroy) | ends the session, its permanent data and its cookies |
+//! | [`has(key)`](Session::has) · [`exists(key)`](Session::exists) | whether there is a value that is not null · any value |
+//! | [`all()`](Session::all) | everything, as JSON values by name |
+//! | [`increment(key, by)`](Session::increment) | adds to a number, safe against parallel requests |
+//! | [`update(key, function)`](Session::update) | makes a new value of the stored one, safe against parallel requests |
+//! | [`regenerate()`](Session::regenerate) | a new token, the same data |
+//! | [`set_owner(owner)`](Session::set_owner) · [`owner()`](Session::owner) | the login · whose session it is |
+//! | [`id()`](Session::id) | the public id, for logs |
+//! | [`save()`](Session::save) | commits now instead of with the response |
+//!
+//! `get` followed by `set` is not protected against parallel requests: use `increment` or `update`.
+//!
+//! # The manual
+#![cfg_attr(
+    any(doc, doctest),
+    doc = "
+- [Values](manual::values): what can be stored, and what comes back.
+- [Flash messages](manual::flash): which request is the next one.
+- [Permanent data](manual::permanent): ten years, and what ends what.
+- [Life cycle](manual::life_cycle): from the first value to the logout; timeouts, tokens, late changes.
+- [Concurrency](manual::concurrency): what parallel requests see and keep.
+- [Failures](manual::failures): each error, and what is stored when the store is down.
+- [Cookies](manual::cookies): names, attributes, who sets them, caches.
+- [Configuration](manual::configuration): every property, its default and what a change costs.
+"
+)]
+//!
+//! # Drivers
+//!
+//! In this version `memory`, in the memory of the process: lost on restart, not shared with other processes. Any other place is
+//! reached by [`Sessions::from_store`] with an implementation of `store::Store`.
+//!
+//! # Features
+//!
+//! - `axum` (default): [`SessionHandle`] as an extractor and [`Error`] as a response; brings `tower`.
+//! - `tower`: `tower::SessionLayer`, for every service of `http` requests.
+
+mod sessions;
+
+mod cookie;
+mod token;
+
+mod facade;
+mod handle;
+
+mod driver;
+mod load;
+mod record;
 
 mod change;
-mod clock;
-mod commit;
-mod config;
-mod cookie;
 mod draft;
-mod driver;
+mod flash;
+
+mod commit;
+
+// What these use.
+mod clock;
+mod config;
 mod error;
 mod event;
-mod facade;
-mod flash;
-mod handle;
 mod key;
 mod lines;
-mod load;
-mod memory;
 mod queue;
-mod record;
-mod sessions;
-mod token;
+mod value;
+
+mod memory;
+
 #[cfg(feature = "tower")]
 pub mod tower;
-mod value;
+
+#[cfg(any(doc, doctest))]
+pub mod manual;
 
 pub use clock::Clock;
 pub use config::{Config, DriverName, Env, SameSite};
@@ -46,4 +130,14 @@ pub fn doctest<F: Future<Output = Result<(), Box<dyn std::error::Error>>>>(examp
         .expect("a runtime without drivers needs no resources")
         .block_on(request)
         .expect("the example runs");
+}
+
+/// The programs of the project's front pages compile.
+#[cfg(all(doctest, feature = "axum"))]
+mod front_pages {
+    #[doc = include_str!("../../../README.md")]
+    struct Project;
+
+    #[doc = include_str!("../README.md")]
+    struct Package;
 }

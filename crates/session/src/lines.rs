@@ -30,6 +30,10 @@ impl Lines {
         newer.0.into_iter().for_each(|(which, line)| self.put(which, line));
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(crate) fn clear(&mut self) {
         self.0.clear();
     }

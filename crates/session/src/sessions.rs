@@ -12,7 +12,7 @@ use crate::{
     driver::{Driver, Remote},
     error::{Error, Kind},
     event,
-    facade::CURRENT,
+    facade::{CURRENT, Session},
     flash::Purpose,
     handle::{Request, SessionHandle},
     memory::{Keys, Memory},
@@ -24,7 +24,7 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
 };
@@ -39,7 +39,7 @@ use std::{
 ///
 /// // What an adapter does with every request:
 /// let handle = sessions.open(RequestHead::new("GET"));
-/// sessions.scope(handle.clone(), async { Session::set("name", "ada").await }).await?;
+/// sessions.scope(handle.clone(), async { Session::set("name", "visitor").await }).await?;
 /// let changes = sessions.commit(&handle, ResponseHead::new(200)).await?;
 ///
 /// assert!(changes.set_cookies[0].starts_with("__Host-Http-session="));
@@ -57,6 +57,8 @@ pub(crate) struct Core {
     pub(crate) lifetimes: Lifetimes,
     pub(crate) clock: crate::Clock,
     has_told_of_cookie: AtomicBool,
+    /// The minute, since 1970, in which a doubled cookie was last told of.
+    told_of_doubled: AtomicU64,
 }
 
 /// What an adapter tells of a request.
@@ -217,6 +219,7 @@ impl Sessions {
             lifetimes,
             clock: settings.clock,
             has_told_of_cookie: AtomicBool::new(false),
+            told_of_doubled: AtomicU64::new(0),
         }))
     }
 
@@ -240,7 +243,7 @@ impl Sessions {
     {
         let (carried, doubled) = self.0.cookies.find(head.cookies.into_iter());
         if doubled {
-            event::doubled_cookie();
+            self.0.tell_of_doubled_cookie();
         }
         let purpose = Purpose::of(head.method, head.fetch_dest, head.purpose);
         let https = head.scheme == Some("https");
@@ -253,7 +256,7 @@ impl Sessions {
         handle: SessionHandle,
         future: F,
     ) -> impl Future<Output = F::Output> + use<F> {
-        CURRENT.scope(handle, future)
+        Session::scope(handle, future)
     }
 
     /// Runs a function in which the facade finds this handle: the part of a service call before its future.
@@ -327,6 +330,14 @@ impl Core {
             && !self.has_told_of_cookie.swap(true, Ordering::Relaxed);
         if is_news {
             event::first_secure_cookie();
+        }
+    }
+
+    /// Tells of a doubled cookie once a minute: any client can send one with every request.
+    fn tell_of_doubled_cookie(&self) {
+        let minute = self.clock.now().as_millis() / 60_000;
+        if self.told_of_doubled.swap(minute, Ordering::Relaxed) != minute {
+            event::doubled_cookie();
         }
     }
 

@@ -4,18 +4,14 @@
 //! come back as something else, so both are errors here.
 
 mod check;
+mod entries;
 
-use crate::{
-    error::{Error, Kind},
-    key::checked,
-};
+pub(crate) use entries::encode_entries;
+
+use crate::error::{Error, Kind};
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::{
-    ser::{CompactFormatter, Formatter, Serializer},
-    value::RawValue,
-};
+use serde_json::ser::{CompactFormatter, Formatter, Serializer};
 use std::{
-    collections::BTreeMap,
     io::{self, Write},
     sync::Arc,
 };
@@ -54,19 +50,6 @@ pub(crate) fn decode<T: DeserializeOwned>(key: &str, json: &[u8]) -> Result<Opti
 /// Reads JSON text as exactly this type.
 pub(crate) fn decode_exactly<T: DeserializeOwned>(key: &str, json: &[u8]) -> Result<T, Error> {
     serde_json::from_slice(json).map_err(|_| wrong_type::<T>(key, json))
-}
-
-/// Writes each entry of a map or struct as JSON text.
-pub(crate) fn encode_entries<V: Serialize>(map: &V) -> Result<Vec<(Arc<str>, Json)>, Error> {
-    const WHOLE: &str = "permanent";
-    let text = encode(WHOLE, map)?;
-    let entries: BTreeMap<String, &RawValue> = serde_json::from_str(&text)
-        .map_err(|_| refused(WHOLE, "it takes a map or a struct, whose entries it stores"))?;
-    let entry = |(key, json): (String, &RawValue)| {
-        checked(&key)?;
-        Ok((key.into(), json.get().into()))
-    };
-    entries.into_iter().map(entry).collect()
 }
 
 /// Whether this text is the JSON `null`.

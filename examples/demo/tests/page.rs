@@ -114,18 +114,18 @@ async fn a_visitor_is_a_guest_until_the_name_is_known() {
     first.shows("Hello, <span class=\"name\">guest</span>").shows("first visit");
     browser.get("/").await.shows("visit number 2");
 
-    let page = browser.post("/name", "name=+ada+").await;
-    page.shows("Hello, <span class=\"name\">ada</span>").shows("nice to meet you, ada");
-    assert_eq!(browser.get("/api/greeting").await.body, "hello, ada\n");
+    let page = browser.post("/name", "name=+visitor+").await;
+    page.shows("Hello, <span class=\"name\">visitor</span>").shows("nice to meet you, visitor");
+    assert_eq!(browser.get("/api/greeting").await.body, "hello, visitor\n");
 }
 
 #[tokio::test]
 async fn a_message_is_shown_once() {
     let mut browser = Browser::new();
-    let form = "display_name=Ada&contact=ada%40example.com";
+    let form = "display_name=Visitor&contact=visitor%40example.com";
     let page = browser.post("/profile", form).await;
-    page.shows("profile updated successfully</p>").shows("value=\"ada@example.com\"");
-    browser.get("/").await.hides("profile updated successfully</p>").shows("ada@example.com");
+    page.shows("profile updated successfully</p>").shows("value=\"visitor@example.com\"");
+    browser.get("/").await.hides("profile updated successfully</p>").shows("visitor@example.com");
 }
 
 #[tokio::test]
@@ -143,7 +143,7 @@ async fn what_people_type_stays_text() {
 #[tokio::test]
 async fn the_terms_outlive_the_session_cookie() {
     let mut browser = Browser::new();
-    browser.post("/name", "name=ada").await;
+    browser.post("/name", "name=visitor").await;
     browser.post("/terms", "").await.shows("Accepted.");
     browser.cookies.remove(SESSION);
     browser.get("/").await.shows("Accepted.").shows("Hello, <span class=\"name\">guest</span>");
@@ -152,20 +152,20 @@ async fn the_terms_outlive_the_session_cookie() {
 #[tokio::test]
 async fn a_login_keeps_the_data_and_a_logout_keeps_nothing() {
     let mut browser = Browser::new();
-    browser.post("/name", "name=ada").await;
+    browser.post("/name", "name=visitor").await;
     let token = browser.cookies[SESSION].clone();
-    browser.post("/login", "account=42").await.shows("you are logged in as 42").shows("ada");
+    browser.post("/login", "account=42").await.shows("you are logged in as 42").shows("visitor");
     assert_ne!(browser.cookies[SESSION], token);
 
     let page = browser.post("/logout", "").await;
-    page.shows("you have been logged out").hides("ada").shows("first visit");
+    page.shows("you have been logged out").hides("visitor").shows("first visit");
     browser.get("/").await.hides("you have been logged out");
 }
 
 #[tokio::test]
 async fn one_key_or_everything_is_forgotten() {
     let mut browser = Browser::new();
-    browser.post("/name", "name=ada").await;
+    browser.post("/name", "name=visitor").await;
     browser.post("/terms", "").await;
     browser.post("/forget", "key=name").await.shows("name is forgotten").shows("guest");
     browser.post("/forget", "key=name").await.shows("holds nothing under name");
@@ -210,7 +210,7 @@ async fn what_is_no_form_is_refused() {
     let large = format!("name={}", "a".repeat(20_000));
     for (path, form, status) in [
         ("/name", "", 400),
-        ("/name", "nickname=ada", 400),
+        ("/name", "nickname=visitor", 400),
         ("/name", "name=a&name=b", 400),
         ("/clicks", "times=many", 400),
         ("/clicks", "times=-1", 400),
@@ -249,7 +249,7 @@ async fn of_twenty_parallel_clicks_none_is_lost() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = tokio::spawn(axum::serve(listener, browser.app.clone()).into_future());
-    browser.post("/name", "name=ada").await;
+    browser.post("/name", "name=visitor").await;
 
     let request = format!(
         "POST /api/clicks HTTP/1.1\r\nHost: {address}\r\nCookie: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",

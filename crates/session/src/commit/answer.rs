@@ -4,7 +4,7 @@ use super::Moment;
 use crate::{
     change::Log,
     cookie::{Which, day},
-    error::Error,
+    error::{Error, Kind},
     event,
     handle::{Inner, Stage, State},
     sessions::{CommitError, HeadChanges, ResponseHead},
@@ -53,13 +53,20 @@ impl Inner {
         let moment = Moment::of_status(head.status);
         let mut state = self.state();
         state.stage = Stage::Late;
+        let committed = match moment {
+            // An upgrade carries no cookies, so it cannot go out over what `save` has made.
+            Moment::Upgrade if !state.lines.is_empty() => {
+                committed.and(Err(Error::new(Kind::Upgrade)))
+            }
+            _ => committed,
+        };
         if committed.is_ok() {
             self.finish_cookies(&mut state, moment);
         } else {
             // Nobody can save these any more in a way that the client would learn of.
             state.log = Log::default();
         }
-        let changes = self.head_changes(&mut state, head, moment);
+        let changes = self.head_changes(&mut state, head);
         drop(state);
         match committed {
             Ok(()) => Ok(changes),
@@ -70,16 +77,8 @@ impl Inner {
         }
     }
 
-    fn head_changes(
-        &self,
-        state: &mut State,
-        head: ResponseHead<'_>,
-        moment: Moment,
-    ) -> HeadChanges {
-        let set_cookies = match moment {
-            Moment::Upgrade => Vec::new(),
-            _ => state.lines.take(),
-        };
+    fn head_changes(&self, state: &mut State, head: ResponseHead<'_>) -> HeadChanges {
+        let set_cookies = state.lines.take();
         if !set_cookies.is_empty() {
             self.core.tell_of_first_cookie(self.request.https);
         }

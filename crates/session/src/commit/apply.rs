@@ -45,6 +45,8 @@ pub(super) enum Round {
     Done,
     /// Another commit came first.
     Lost,
+    /// The session that was to be destroyed has ended or moved before.
+    Overtaken,
 }
 
 /// Carries a plan out: the only writer. What an earlier round did is not done again.
@@ -95,9 +97,17 @@ pub(super) async fn apply(
     }
     if let Some(generation) = plan.generation {
         progress.generation = Some(generation);
-        progress.lines.put(Which::Flash(generation), core.cookies.set_flash(generation));
+        let lifetime = lifetime(progress.ordinary.as_ref(), now);
+        let line = core.cookies.set_flash(generation, lifetime);
+        progress.lines.put(Which::Flash(generation), line);
     }
     Ok(Round::Done)
+}
+
+/// How long a record can still live.
+fn lifetime(standing: Option<&Standing>, now: Timestamp) -> Duration {
+    let live = standing.and_then(Standing::live);
+    live.map_or(Duration::ZERO, |live| live.record.header().absolute.saturating_since(now))
 }
 
 /// Ends the records of a `destroy`. `false`: somebody else has ended the session before.
@@ -117,14 +127,15 @@ async fn carry_out_end(
     }
     progress.ordinary = Some(Standing::Absent);
     progress.ended = true;
-    if end.removes_cookies {
-        for which in cookies_to_remove(request, end) {
-            progress.lines.put(which, core.cookies.remove(which));
-        }
-    }
+    let mut cookies = cookies_to_remove(request, end);
+    cookies.retain(|_| end.removes_cookies);
+    let mut remove = |which: &Which| progress.lines.put(*which, core.cookies.remove(*which));
+    cookies.iter().filter(|which| **which != Which::Permanent).for_each(&mut remove);
     if let Some(key) = &end.permanent {
         core.driver.end(key, until).await.map_err(failed)?;
     }
+    // Not before its record has ended: else nobody could end it any more.
+    cookies.iter().filter(|which| **which == Which::Permanent).for_each(&mut remove);
     Ok(true)
 }
 

@@ -138,11 +138,13 @@ impl Situation<'_> {
 /// Says what becomes of the records. Nothing is written here, and nothing random is made.
 pub(super) fn decide(situation: &Situation<'_>) -> Result<Plan, Error> {
     let Situation { draft, log, moment, .. } = situation;
-    if log.destroy && draft.ordinary.is_ended() {
+    let is_overtaken = log.destroy && draft.ordinary.is_ended();
+    if is_overtaken && !log.has_login() {
         // Somebody else has ended the session: what this request would have done to it is over, too.
         return Ok(Plan::nothing());
     }
-    let mut plan = Plan { end: log.destroy.then(|| end(draft, *moment)), ..Plan::nothing() };
+    let ends = log.destroy && !is_overtaken;
+    let mut plan = Plan { end: ends.then(|| end(draft, *moment)), ..Plan::nothing() };
     if *moment == Moment::Failure || log.operations.is_empty() {
         if !log.destroy {
             plan.ordinary = touch(situation);
@@ -250,7 +252,8 @@ fn permanent_step(situation: &Situation<'_>) -> Result<Step, Error> {
     }
     let record = Record::write(&header, &mut contents.entries)?;
     let live = live.clone();
-    if contents.entries.is_empty() {
+    // Where its cookie cannot be removed, an empty record stays behind it.
+    if contents.entries.is_empty() && situation.moment.sends_cookies() {
         return Ok(Step::Retire { live, record });
     }
     let expires_at = header.absolute;

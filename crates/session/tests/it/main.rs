@@ -5,6 +5,7 @@ mod config;
 mod cookies;
 mod interleaving;
 mod memory_store;
+mod reference;
 mod structure;
 mod support;
 mod walk;

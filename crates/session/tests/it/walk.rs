@@ -9,9 +9,9 @@ async fn a_visitor_is_remembered_from_the_first_write_to_the_logout() {
         bench.ok(&mut jar, async |session| session.get::<String>("name").await).await;
         assert_eq!(jar, Jar::default(), "reading makes no session");
 
-        bench.ok(&mut jar, async |session| session.set("name", "ada").await).await;
+        bench.ok(&mut jar, async |session| session.set("name", "visitor").await).await;
         let name = bench.ok(&mut jar, async |session| session.get_or("name", "guest").await).await;
-        assert_eq!(name, "ada");
+        assert_eq!(name, "visitor");
 
         let token = jar.session().unwrap().to_owned();
         bench.ok(&mut jar, async |session| session.set_owner("42").await).await;

@@ -1,0 +1,30 @@
+//! What holds for those who use sessions, a chapter per topic.
+//!
+//! The chapters are the Markdown files in the folder `docs` of this crate, so their examples run as tests.
+
+/// Includes a chapter. Links between chapters are those of the files; the definitions that stand first win, and
+/// lead to the modules here.
+macro_rules! chapter {
+    ($name:ident, $file:literal) => {
+        #[doc = "[values]: crate::manual::values"]
+        #[doc = "[flash]: crate::manual::flash"]
+        #[doc = "[permanent]: crate::manual::permanent"]
+        #[doc = "[life cycle]: crate::manual::life_cycle"]
+        #[doc = "[concurrency]: crate::manual::concurrency"]
+        #[doc = "[failures]: crate::manual::failures"]
+        #[doc = "[cookies]: crate::manual::cookies"]
+        #[doc = "[configuration]: crate::manual::configuration"]
+        #[doc = ""]
+        #[doc = include_str!($file)]
+        pub mod $name {}
+    };
+}
+
+chapter!(values, "../docs/values.md");
+chapter!(flash, "../docs/flash.md");
+chapter!(permanent, "../docs/permanent.md");
+chapter!(life_cycle, "../docs/life_cycle.md");
+chapter!(concurrency, "../docs/concurrency.md");
+chapter!(failures, "../docs/failures.md");
+chapter!(cookies, "../docs/cookies.md");
+chapter!(configuration, "../docs/configuration.md");
