@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod config;
+mod flash;
+mod flash_generations;
+mod flash_layers;
 //mod memory_store;
 mod support;
 mod walk;
