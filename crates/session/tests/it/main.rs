@@ -5,6 +5,8 @@ mod config;
 mod flash;
 mod flash_generations;
 mod flash_layers;
+mod permanent;
+mod permanent_life;
 //mod memory_store;
 mod support;
 mod walk;

@@ -203,6 +203,11 @@ impl Recorder {
         std::mem::take(&mut self.0.calls.lock().unwrap())
     }
 
+    /// How many records live.
+    pub(crate) async fn records(&self, now: Timestamp) -> u64 {
+        self.0.store.count(now).await.unwrap()
+    }
+
     fn note(&self, verb: &str, keys: &[StoreKey]) {
         let mut seen = self.0.seen.lock().unwrap();
         let mut call = verb.to_owned();
