@@ -9,4 +9,6 @@ mod permanent;
 mod permanent_life;
 //mod memory_store;
 mod support;
+mod values;
 mod walk;
+mod writing;
