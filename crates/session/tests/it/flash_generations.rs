@@ -166,25 +166,27 @@ async fn two_requests_that_flash_at_once_get_a_generation_each() {
 }
 
 #[tokio::test]
-async fn the_newest_of_two_messages_under_one_key_is_seen() {
-    for bench in drivers().await {
-        for wait in [Duration::ZERO, MINUTE] {
-            // From generation 7 to generation 0, so that the newest is not the highest.
+async fn the_later_of_two_parallel_messages_under_one_key_is_seen() {
+    // How many generations were used before, and how far the two are apart.
+    for (used, wait, expected) in [(1, Duration::ZERO, [1, 2]), (7, MINUTE, [0, 7])] {
+        for bench in drivers().await {
             let mut jar = Jar::default();
-            for _ in 0..7 {
+            for _ in 0..used {
                 bench.ok(&mut jar, async |session| session.flash("filler", 0).await).await;
             }
-            let script = Client::Fetch("empty");
-            for text in ["older", "newer"] {
-                bench.clock.advance(wait);
-                let flash = async |session: dframework_session::SessionHandle| {
-                    session.flash("status", text).await
-                };
-                bench.request(&mut jar, script, 200, flash).await.0.unwrap();
+            bench.ok(&mut jar, async |_| Ok(())).await;
+            let earlier = bench.open(&jar, Client::Plain, "POST");
+            let later = bench.open(&jar, Client::Plain, "POST");
+            for (handle, text) in [(&earlier, "earlier"), (&later, "later")] {
+                handle.flash("status", text).await.unwrap();
             }
-            assert_eq!(jar.generations(), [0, 6, 7]);
+            for handle in [&earlier, &later] {
+                bench.clock.advance(wait);
+                bench.answer(&mut jar, handle, 303).await.unwrap();
+            }
+            assert_eq!(jar.generations(), expected, "{}", bench.driver);
             let seen: Option<String> = bench.peek(&jar, "status").await;
-            assert_eq!(seen.as_deref(), Some("newer"), "{}, {wait:?}", bench.driver);
+            assert_eq!(seen.as_deref(), Some("later"), "{}, after {used}", bench.driver);
         }
     }
 }

@@ -172,7 +172,7 @@ async fn values_that_fit_one_by_one_and_not_together_fail_the_commit() {
             let before = jar.clone();
             let handle = bench.open(&jar, Client::Plain, "POST");
             handle.set("smallest", "x").await.unwrap();
-            for (key, kibibytes) in [("c", 300), ("b", 400), ("a", 500)] {
+            for (key, kibibytes) in [("b", 300), ("a", 400), ("c", 500)] {
                 handle.set(key, "v".repeat(kibibytes << 10)).await.unwrap();
             }
             let failed = bench.answer(&mut jar, &handle, 200).await.unwrap_err();
@@ -184,8 +184,8 @@ async fn values_that_fit_one_by_one_and_not_together_fail_the_commit() {
             let at = |part: &str| {
                 message.find(part).unwrap_or_else(|| panic!("{part} is not in: {message}"))
             };
-            assert!(at("\"a\" (512") < at("\"b\" (409"), "the largest comes first: {message}");
-            assert!(at("\"b\" (409") < at("\"c\" (307"), "{message}");
+            assert!(at("\"c\" (512") < at("\"a\" (409"), "the largest comes first: {message}");
+            assert!(at("\"a\" (409") < at("\"b\" (307"), "{message}");
             assert!(!format!("{failed} {failed:?}").contains("vvv"), "it shows a value");
 
             assert_eq!(jar, before, "{}", bench.driver);
