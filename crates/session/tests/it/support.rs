@@ -2,11 +2,22 @@
 
 use dframework_session::{
     Clock, CommitError, Config, Error, HeadChanges, MemoryStore, RequestHead, ResponseHead,
-    SessionHandle, Sessions, store::Store,
+    SessionHandle, Sessions,
+    store::{
+        Change, Entry, Loaded, NewRecord, Outcome, Page, SessionId, Store, StoreError, StoreKey,
+        Stored, Timestamp, Version, async_trait,
+    },
 };
-use std::{collections::BTreeMap, time::Duration};
+use serde::de::DeserializeOwned;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 pub(crate) const NAME: &str = "__Host-Http-session";
+/// No flash companions.
+pub(crate) const NONE: [u8; 0] = [];
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -60,6 +71,18 @@ impl Jar {
     /// What the session cookie holds.
     pub(crate) fn session(&self) -> Option<&str> {
         self.0.get(NAME).map(String::as_str)
+    }
+
+    /// Without the companion with this ending, as if its line had not arrived yet.
+    pub(crate) fn without(&self, ending: &str) -> Self {
+        let mut jar = self.clone();
+        jar.0.remove(&format!("{NAME}{ending}"));
+        jar
+    }
+
+    /// The generations of the flash companions, in order.
+    pub(crate) fn generations(&self) -> Vec<u8> {
+        (0..8).filter(|generation| self.companion(&format!(".f{generation}")).is_some()).collect()
     }
 
     /// What the companion with this ending holds, such as `.p` or `.f0`.
@@ -132,6 +155,156 @@ impl Bench {
     ) -> R {
         let (returned, _) = self.request(jar, Client::Plain, 200, handler).await;
         returned.unwrap_or_else(|error| panic!("{}: {error}", self.driver))
+    }
+
+    /// A whole request with a method of its own.
+    pub(crate) async fn send<R>(
+        &self,
+        jar: &mut Jar,
+        (client, method, status): (Client, &str, u16),
+        handler: impl AsyncFnOnce(SessionHandle) -> R,
+    ) -> (R, HeadChanges) {
+        let handle = self.open(jar, client, method);
+        let returned = handler(handle.clone()).await;
+        let head = self.answer(jar, &handle, status).await;
+        (returned, head.unwrap_or_else(|failed| panic!("{}: {failed}", self.driver)))
+    }
+
+    /// What a request with these cookies would read. It is never answered, so nothing comes of it.
+    pub(crate) async fn peek<T: DeserializeOwned>(&self, jar: &Jar, key: &str) -> Option<T> {
+        let handle = self.open(jar, Client::Plain, "GET");
+        let read = handle.get(key).await;
+        read.unwrap_or_else(|error| panic!("{}: {error}", self.driver))
+    }
+}
+
+/// A store in memory that writes down how it was called.
+///
+/// Keys are told apart by letters, given in the order in which they were first seen.
+#[derive(Clone, Default)]
+pub(crate) struct Recorder(Arc<Recording>);
+
+#[derive(Default)]
+struct Recording {
+    store: MemoryStore,
+    calls: Mutex<Vec<String>>,
+    seen: Mutex<Vec<StoreKey>>,
+}
+
+/// Sessions in a store that writes down how it was called.
+pub(crate) fn recorded() -> (Bench, Recorder) {
+    let recorder = Recorder::default();
+    (in_a_store(recorder.clone()), recorder)
+}
+
+impl Recorder {
+    /// The calls since the last look.
+    pub(crate) fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.calls.lock().unwrap())
+    }
+
+    /// How many records live.
+    pub(crate) async fn records(&self, now: Timestamp) -> u64 {
+        self.0.store.count(now).await.unwrap()
+    }
+
+    fn note(&self, verb: &str, keys: &[StoreKey]) {
+        let mut seen = self.0.seen.lock().unwrap();
+        let mut call = verb.to_owned();
+        for key in keys {
+            let at = seen.iter().position(|other| other == key).unwrap_or_else(|| {
+                seen.push(*key);
+                seen.len() - 1
+            });
+            call.push(' ');
+            call.push(char::from(b'a' + u8::try_from(at).unwrap()));
+        }
+        self.0.calls.lock().unwrap().push(call);
+    }
+}
+
+#[async_trait]
+impl Store for Recorder {
+    async fn load(&self, keys: &[StoreKey]) -> Result<Vec<Loaded>, StoreError> {
+        self.note("load", keys);
+        self.0.store.load(keys).await
+    }
+
+    async fn create(
+        &self,
+        key: &StoreKey,
+        new: NewRecord<'_>,
+        now: Timestamp,
+    ) -> Result<Outcome, StoreError> {
+        self.note("create", &[*key]);
+        self.0.store.create(key, new, now).await
+    }
+
+    async fn commit(
+        &self,
+        key: &StoreKey,
+        expected: Version,
+        change: Change<'_>,
+    ) -> Result<Outcome, StoreError> {
+        match change.move_to {
+            Some(to) => self.note("move", &[*key, to]),
+            None => self.note("commit", &[*key]),
+        }
+        self.0.store.commit(key, expected, change).await
+    }
+
+    async fn touch(&self, key: &StoreKey, expires_at: Timestamp) -> Result<(), StoreError> {
+        self.note("touch", &[*key]);
+        self.0.store.touch(key, expires_at).await
+    }
+
+    async fn end(&self, key: &StoreKey, remember_until: Timestamp) -> Result<bool, StoreError> {
+        self.note("end", &[*key]);
+        self.0.store.end(key, remember_until).await
+    }
+
+    async fn delete_expired(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        self.note("delete_expired", &[]);
+        self.0.store.delete_expired(now, limit).await
+    }
+
+    async fn find(&self, id: &SessionId) -> Result<Option<Entry>, StoreError> {
+        self.note("find", &[]);
+        self.0.store.find(id).await
+    }
+
+    async fn owned_by(
+        &self,
+        owner: &str,
+        now: Timestamp,
+        page: Page,
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.note("owned_by", &[]);
+        self.0.store.owned_by(owner, now, page).await
+    }
+
+    async fn end_owned_by(
+        &self,
+        owner: &str,
+        except: Option<&StoreKey>,
+        remember_until: Timestamp,
+    ) -> Result<usize, StoreError> {
+        self.note("end_owned_by", &[]);
+        self.0.store.end_owned_by(owner, except, remember_until).await
+    }
+
+    async fn count(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.note("count", &[]);
+        self.0.store.count(now).await
+    }
+
+    async fn scan(
+        &self,
+        after: Option<&StoreKey>,
+        limit: usize,
+    ) -> Result<Vec<(StoreKey, Stored)>, StoreError> {
+        self.note("scan", &[]);
+        self.0.store.scan(after, limit).await
     }
 }
 
