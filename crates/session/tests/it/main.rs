@@ -2,6 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod config;
+mod lifecycle;
+mod lifetimes;
 //mod memory_store;
+mod secrets;
+mod stores;
 mod support;
+mod tombstones;
 mod walk;
