@@ -3,9 +3,11 @@
 
 mod answers;
 mod config;
+mod failures;
 mod lifecycle;
 mod lifetimes;
 //mod memory_store;
+mod outcomes;
 mod secrets;
 mod stores;
 mod support;
