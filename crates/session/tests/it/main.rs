@@ -8,6 +8,7 @@ mod lifecycle;
 mod lifetimes;
 //mod memory_store;
 mod outcomes;
+mod records;
 mod secrets;
 mod stores;
 mod support;
