@@ -13,4 +13,5 @@ mod secrets;
 mod stores;
 mod support;
 mod tombstones;
+mod tower;
 mod walk;
