@@ -1,18 +1,28 @@
 //! The library through its public interface, a module per topic.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod answers;
 mod config;
 mod cookies;
+mod failures;
 mod flash;
 mod flash_generations;
 mod flash_layers;
 mod interleaving;
+mod lifecycle;
+mod lifetimes;
 mod memory_store;
+mod outcomes;
 mod permanent;
 mod permanent_life;
+mod records;
 mod reference;
+mod secrets;
+mod stores;
 mod structure;
 mod support;
+mod tombstones;
+mod tower;
 mod values;
 mod walk;
 mod writing;

@@ -18,6 +18,8 @@ use std::{
 pub(crate) const NAME: &str = "__Host-Http-session";
 /// No flash companions.
 pub(crate) const NONE: [u8; 0] = [];
+/// A token of the right shape that no session has.
+pub(crate) const UNKNOWN: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -357,4 +359,52 @@ impl tracing::Subscriber for Told {
     fn enter(&self, _: &tracing::span::Id) {}
 
     fn exit(&self, _: &tracing::span::Id) {}
+}
+
+/// One bench for every driver, with something else than the defaults.
+pub(crate) async fn drivers_with(configure: impl Fn(Config) -> Config) -> Vec<Bench> {
+    let (clock, other) = (Clock::manual(), Clock::manual());
+    let config = Config::new().driver(dframework_session::DriverName::Memory).clock(clock.clone());
+    let sessions = Sessions::connect(&configure(config)).await.unwrap();
+    let in_memory = Bench { driver: "memory", sessions, clock };
+    let config = configure(Config::new().clock(other.clone()));
+    let sessions = Sessions::from_store(MemoryStore::new(), &config).unwrap();
+    vec![in_memory, Bench { driver: "store", sessions, clock: other }]
+}
+
+impl Jar {
+    /// A browser that holds this session token and nothing else.
+    pub(crate) fn holding(token: &str) -> Self {
+        Self([(NAME.to_owned(), token.to_owned())].into())
+    }
+
+    /// The session token of a browser that has one.
+    pub(crate) fn token(&self) -> String {
+        self.session().expect("the browser has a session cookie").to_owned()
+    }
+}
+
+impl Bench {
+    /// A browser with a session in which `name` is `ada`.
+    pub(crate) async fn visitor(&self) -> Jar {
+        let mut jar = Jar::default();
+        self.ok(&mut jar, async |session| session.set("name", "ada").await).await;
+        assert!(jar.session().is_some(), "{}: a write makes a session", self.driver);
+        jar
+    }
+
+    /// What a request of this browser reads under a key. The browser's own jar stays as it is.
+    pub(crate) async fn read(&self, jar: &Jar, key: &'static str) -> Option<String> {
+        self.ok(&mut jar.clone(), async |session| session.get::<String>(key).await).await
+    }
+
+    /// Whether a session opens for this browser.
+    pub(crate) async fn is_alive(&self, jar: &Jar) -> bool {
+        self.ok(&mut jar.clone(), async |session| session.id().await).await.is_some()
+    }
+
+    /// The number of visits that a request would read, without any trace of it.
+    pub(crate) async fn visits(&self, jar: &Jar) -> Option<i64> {
+        self.open(jar, Client::Plain, "GET").get("visits").await.unwrap()
+    }
 }

@@ -1,0 +1,115 @@
+//! What may be seen of a session, in logs, lists and stores, and what may not.
+
+use crate::{
+    stores::Probe,
+    support::{Client, HOUR, Jar, UNKNOWN, drivers, in_a_store},
+};
+use dframework_session::RequestHead;
+use sha2::{Digest, Sha256};
+
+#[tokio::test]
+async fn the_id_is_public_and_stable_and_not_the_token() {
+    for bench in drivers().await {
+        let mut jar = Jar::default();
+        let before = bench
+            .ok(&mut jar, async |session| {
+                session.set("name", "ada").await?;
+                session.id().await
+            })
+            .await;
+        assert_eq!(before, None, "{}: there is nothing to name yet", bench.driver);
+        let id = bench.ok(&mut jar, async |session| session.id().await).await.unwrap();
+        bench.ok(&mut jar, async |session| session.set("name", "bea").await).await;
+        let again = bench.ok(&mut jar, async |session| session.id().await).await.unwrap();
+        assert_eq!(id, again, "{}", bench.driver);
+        let text = id.to_string();
+        assert_eq!(text.len(), 22, "{}", bench.driver);
+        assert!(!jar.token().contains(&text), "{}", bench.driver);
+        assert_eq!(id.as_bytes()[..], digest(&jar.token())[..16], "{}", bench.driver);
+        bench.ok(&mut jar, async |session| session.regenerate().await).await;
+        let other = bench.ok(&mut jar, async |session| session.id().await).await.unwrap();
+        assert_ne!(id, other, "{}", bench.driver);
+    }
+}
+
+/// SHA-256 of what a token spells.
+fn digest(token: &str) -> [u8; 32] {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    Sha256::digest(URL_SAFE_NO_PAD.decode(token).unwrap()).into()
+}
+
+#[tokio::test]
+async fn a_store_is_shown_digests_of_tokens_and_nothing_else() {
+    let store = Probe::new();
+    let bench = in_a_store(store.clone());
+    let mut jar = Jar::holding(UNKNOWN);
+    let mut tokens = vec![UNKNOWN.to_owned()];
+    for owner in ["41", "42"] {
+        bench.ok(&mut jar, async |session| session.set("name", "ada").await).await;
+        tokens.push(jar.token());
+        bench.ok(&mut jar, async |session| session.set_owner(owner).await).await;
+        tokens.push(jar.token());
+        bench.clock.advance(HOUR);
+        bench.read(&jar, "name").await;
+    }
+    let permanent = serde_json::json!({ "terms": true });
+    bench.ok(&mut jar, async |session| session.permanent(&permanent).await).await;
+    let companion = jar.companion(".p").unwrap().split_once('.').unwrap().0;
+    tokens.push(companion.to_owned());
+    bench.ok(&mut jar, async |session| session.destroy().await).await;
+    let digests: Vec<_> = tokens.iter().map(|token| digest(token)).collect();
+    let calls = store.take_calls();
+    assert!(calls.len() > 10);
+    for call in &calls {
+        for key in &call.keys {
+            assert!(digests.contains(key.as_bytes()), "{call:?}");
+        }
+        let bytes = call.bytes.clone().unwrap_or_default();
+        for token in &tokens {
+            let has_token = bytes.windows(token.len()).any(|part| part == token.as_bytes());
+            assert!(!has_token, "{:?}", call.verb);
+        }
+    }
+}
+
+/// Fails if the text holds the token or the value, as text or as a list of bytes.
+#[track_caller]
+fn assert_tells_nothing(shown: &str, secrets: &[&str]) {
+    for secret in secrets {
+        assert!(!shown.contains(secret), "{shown}");
+        let bytes: Vec<_> = secret.bytes().take(12).map(|byte| byte.to_string()).collect();
+        assert!(!shown.contains(&bytes.join(", ")), "the bytes of a secret are in {shown}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_that_is_shown_holds_a_token_or_a_value() {
+    for bench in drivers().await {
+        let mut jar = Jar::default();
+        let value = "a value that nobody may see";
+        let handle = bench.open(&jar, Client::Plain, "GET");
+        handle.set("name", value).await.unwrap();
+        let head = bench.answer(&mut jar, &handle, 200).await.unwrap();
+        let token = jar.token();
+        let handle = bench.open(&jar, Client::Plain, "GET");
+        let wrong_type = handle.get::<u64>("name").await.unwrap_err();
+        let refused = handle.increment("name", 1).await.unwrap_err();
+        let late = bench.open(&jar, Client::Plain, "GET");
+        bench.answer(&mut jar, &late, 200).await.unwrap();
+        let late = late.flash("name", value).await.unwrap_err();
+        let shown = format!(
+            "{head:?} {head:#?} {handle:?} {:?} {wrong_type:?} {wrong_type} {refused:?} {refused} \
+             {late:?} {late}",
+            bench.sessions
+        );
+        assert_tells_nothing(&shown, &[&token, value]);
+    }
+}
+
+#[tokio::test]
+#[ignore = "`Debug` of `RequestHead` is derived and lists the bytes of the Cookie fields"]
+async fn the_head_of_a_request_does_not_show_its_cookies() {
+    let field = Jar::holding(UNKNOWN).field();
+    let head = RequestHead::new("GET").with_cookies([field.as_bytes()]);
+    assert_tells_nothing(&format!("{head:?} {head:#?}"), &[UNKNOWN, &field]);
+}
