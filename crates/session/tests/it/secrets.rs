@@ -1,11 +1,20 @@
 //! What may be seen of a session, in logs, lists and stores, and what may not.
 
 use crate::{
-    stores::Probe,
+    stores::{Fault, Probe, Verb},
     support::{Client, HOUR, Jar, UNKNOWN, drivers, in_a_store},
 };
 use dframework_session::RequestHead;
 use sha2::{Digest, Sha256};
+use std::{
+    fmt::{self, Write},
+    sync::{Arc, Mutex},
+};
+use tracing::{
+    Event, Metadata, Subscriber,
+    field::{Field, Visit},
+    span::{Attributes, Id, Record},
+};
 
 #[tokio::test]
 async fn the_id_is_public_and_stable_and_not_the_token() {
@@ -112,4 +121,82 @@ async fn the_head_of_a_request_does_not_show_its_cookies() {
     let field = Jar::holding(UNKNOWN).field();
     let head = RequestHead::new("GET").with_cookies([field.as_bytes()]);
     assert_tells_nothing(&format!("{head:?} {head:#?}"), &[UNKNOWN, &field]);
+}
+
+/// Everything that is logged on this thread, at every level.
+#[derive(Clone, Default)]
+struct Logged(Arc<Mutex<String>>);
+
+impl Logged {
+    fn take(&self) -> String {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+impl Visit for Logged {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        writeln!(self.0.lock().unwrap(), "{field}={value:?}").unwrap();
+    }
+}
+
+impl Subscriber for Logged {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+    fn new_span(&self, span: &Attributes<'_>) -> Id {
+        span.record(&mut self.clone());
+        Id::from_u64(1)
+    }
+    fn record(&self, _: &Id, values: &Record<'_>) {
+        values.record(&mut self.clone());
+    }
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn event(&self, event: &Event<'_>) {
+        event.record(&mut self.clone());
+    }
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+#[tokio::test]
+async fn nothing_that_is_logged_holds_a_token_or_a_value() {
+    let logged = Logged::default();
+    let _guard = tracing::subscriber::set_default(logged.clone());
+    let store = Probe::new();
+    let bench = in_a_store(store.clone());
+    let value = "a value that nobody may see";
+    let mut jar = Jar::default();
+    bench.ok(&mut jar, async |session| session.set("name", value).await).await;
+    assert!(logged.take().contains("Secure"), "the first cookie");
+    let token = jar.token();
+
+    let doubled = [jar.field(), jar.field()].join("; ");
+    let head = RequestHead::new("GET").with_cookies([doubled.as_bytes()]);
+    drop(bench.sessions.open(head));
+    let mut told = logged.take();
+    assert!(told.contains("twice"), "{told}");
+
+    let handle = bench.open(&jar, Client::Plain, "POST");
+    handle.set("name", format!("{value}, changed")).await.unwrap();
+    store.fail_next(Verb::Commit, Fault::Unavailable);
+    bench.answer(&mut jar, &handle, 200).await.unwrap_err();
+    let failed = logged.take();
+    assert!(failed.contains("the store is down"), "the cause is told: {failed}");
+
+    handle.set("name", format!("{value}, late")).await.unwrap();
+    drop(handle);
+    let dropped = logged.take();
+    assert!(dropped.contains("name"), "the keys of dropped changes are told: {dropped}");
+
+    let (key, stored) = store.only().await;
+    store.overwrite(key, &stored, &stored.bytes[..30]).await;
+    let handle = bench.open(&jar, Client::Plain, "GET");
+    assert!(handle.has("name").await.unwrap_err().is_corrupt());
+    let unreadable = logged.take();
+    assert!(unreadable.contains(&key.id().to_string()), "{unreadable}");
+
+    for part in [failed, dropped, unreadable] {
+        told.push_str(&part);
+    }
+    assert_tells_nothing(&told, &[&token, value]);
 }
