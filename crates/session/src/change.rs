@@ -3,7 +3,7 @@
 //! A change is an [`Operation`]. It is carried out by [`crate::draft`] on the records as they were loaded, and
 //! again on fresh records when a commit met a conflict.
 
-use crate::{error::Error, value::Json};
+use crate::{draft::Standing, error::Error, value::Json};
 use dframework_session_store::Timestamp;
 use std::sync::Arc;
 
@@ -49,8 +49,18 @@ pub(crate) struct Log {
     /// `destroy` was called: it stands before all operations, since it empties the log.
     pub(crate) destroy: bool,
     pub(crate) operations: Vec<Operation>,
+    /// Which operations have been carried out on the permanent record already.
+    pub(crate) settled: Vec<Settled>,
     /// Counts `destroy` calls, so that a commit under way learns that its operations were discarded.
     pub(crate) epoch: u32,
+}
+
+/// That the permanent record holds what the log's first operations made of it.
+pub(crate) struct Settled {
+    /// How many of them.
+    pub(crate) operations: usize,
+    /// The permanent record as it was before, on which they are replayed for the sake of the ordinary one.
+    pub(crate) before: Standing,
 }
 
 impl Log {
@@ -65,8 +75,14 @@ impl Log {
         self.operations.iter().any(is_login)
     }
 
-    pub(crate) fn destroy(&mut self) {
+    /// Drops all operations.
+    pub(crate) fn forget(&mut self) {
         self.operations.clear();
+        self.settled.clear();
+    }
+
+    pub(crate) fn destroy(&mut self) {
+        self.forget();
         self.destroy = true;
         self.epoch = self.epoch.wrapping_add(1);
     }

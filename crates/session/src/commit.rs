@@ -11,6 +11,7 @@ pub(crate) use apply::end_quietly;
 pub(crate) use decide::Lifetimes;
 
 use crate::{
+    change::Settled,
     cookie::Which,
     draft::Standing,
     driver::{At, Driver},
@@ -74,7 +75,7 @@ impl Inner {
         if let (Err(error), Some(made)) = (&result, progress.made_permanent)
             && error.is_gone()
         {
-            end_quietly(&self.core, made).await;
+            end_quietly(&self.core, None, Some(made)).await;
         }
         self.take_over(progress, result)
     }
@@ -102,6 +103,7 @@ impl Inner {
             lifetimes: self.core.lifetimes,
             moment,
             now: self.core.clock.now(),
+            stamp: self.core.stamp()?,
         })?;
         let mark = Mark { epoch: state.log.epoch, operations: state.log.operations.len() };
         let is_idle = plan.is_nothing() && state.log.is_empty();
@@ -122,11 +124,13 @@ impl Inner {
         };
         // Others have committed while this one waited for its turn.
         if turn.is_some() {
-            (plan, mark) = self.plan_again(moment, progress).await?;
+            (plan, mark) = self.plan_again(moment).await?;
         }
         for round in 0..core.driver.rounds() {
             let now = core.clock.now();
-            match apply(core, &self.request, &plan, progress, now).await? {
+            let applied = apply(core, &self.request, &plan, progress, now).await;
+            self.settle(progress, mark)?;
+            match applied? {
                 Round::Done => return Ok(mark),
                 Round::Overtaken if !self.state().log.has_login() => return Ok(mark),
                 Round::Overtaken | Round::Lost => {}
@@ -136,14 +140,38 @@ impl Inner {
             } else {
                 pause(round).await;
             }
-            (plan, mark) = self.plan_again(moment, progress).await?;
+            (plan, mark) = self.plan_again(moment).await?;
         }
         let message = format!("lost {} rounds to other commits", core.driver.rounds());
         Err(Error::unavailable("committing", StoreError::unavailable(message)))
     }
 
+    /// Makes what a round has done for good the ground for what is still to do.
+    fn settle(&self, progress: &mut Progress, mark: Mark) -> Result<(), Error> {
+        let done = std::mem::take(&mut progress.done);
+        let mut state = self.state();
+        let State { draft: Some(draft), log, .. } = &mut *state else { return Ok(()) };
+        if !done.ended && done.permanent.is_none() {
+            return Ok(());
+        }
+        let is_same_log = mark.epoch == log.epoch;
+        let (mut ordinary, mut permanent) = (draft.ordinary.clone(), draft.permanent.clone());
+        if done.ended {
+            (ordinary, permanent) = (Standing::Absent, Standing::Absent);
+            log.destroy &= !is_same_log;
+        }
+        if let Some(standing) = done.permanent {
+            let before = std::mem::replace(&mut permanent, standing);
+            if is_same_log {
+                log.settled.push(Settled { operations: mark.operations, before });
+            }
+        }
+        draft.rebase(ordinary, permanent, self.core.clock.now());
+        draft.replay(log)
+    }
+
     /// Loads the records again, replays the log on them and makes a new plan.
-    async fn plan_again(&self, moment: Moment, progress: &Progress) -> Result<(Plan, Mark), Error> {
+    async fn plan_again(&self, moment: Moment) -> Result<(Plan, Mark), Error> {
         let (ordinary, permanent) = self.reload().await?;
         let now = self.core.clock.now();
         {
@@ -151,17 +179,18 @@ impl Inner {
             let State { draft: Some(draft), log, .. } = &mut *state else {
                 return Ok((Plan::nothing(), Mark { epoch: 0, operations: 0 }));
             };
-            let was_live = draft.ordinary.live().is_some() && progress.ordinary.is_none();
-            let is_gone = ordinary.live().is_none() && (was_live || ordinary.is_ended());
-            // What is permanent has been committed once, on the record as it was then.
-            let permanent = match progress.permanent {
-                Some(_) => draft.permanent.clone(),
-                None => permanent,
-            };
-            let ordinary = if is_gone { Standing::Ended } else { ordinary };
+            let was_live = draft.ordinary.live().is_some();
             draft.rebase(ordinary, permanent, now);
+            if !log.destroy {
+                draft.check_readable()?;
+            }
+            let is_gone =
+                draft.ordinary.live().is_none() && (was_live || draft.ordinary.is_ended());
+            if is_gone {
+                draft.ordinary = Standing::Ended;
+            }
             if is_gone && !log.has_login() && !log.destroy && !log.operations.is_empty() {
-                log.operations.clear();
+                log.forget();
                 return Err(Error::new(Kind::Gone));
             }
             draft.replay(log).map_err(unreplayable)?;
@@ -204,14 +233,12 @@ impl Inner {
         match &result {
             Ok(mark) if mark.epoch == log.epoch => {
                 log.operations.drain(..mark.operations.min(log.operations.len()));
+                log.settled.clear();
                 log.destroy = false;
             }
-            Err(_) if gone => log.operations.clear(),
+            Err(_) if gone => log.forget(),
             // What is in the log was asked for after the commit began, or can be tried again.
             _ => {}
-        }
-        if progress.ended && result.is_err() {
-            log.destroy = false;
         }
         let mut ordinary = match progress.ordinary {
             Some(standing) if !gone => standing,
@@ -222,15 +249,11 @@ impl Inner {
             live.expires_at = expires_at;
         }
         let mut lines = progress.lines;
-        let permanent = match progress.permanent {
-            Some(_) if gone && progress.made_permanent.is_some() => {
-                lines.remove(Which::Permanent);
-                Standing::Ended
-            }
-            Some(standing) => standing,
-            None if progress.ended => Standing::Absent,
-            None => draft.permanent.clone(),
-        };
+        let mut permanent = draft.permanent.clone();
+        if gone && progress.made_permanent.is_some() {
+            lines.remove(Which::Permanent);
+            permanent = Standing::Ended;
+        }
         if progress.ended || progress.overtaken {
             state.lines.clear();
         }
@@ -268,6 +291,15 @@ async fn pause(round: u32) {
 }
 
 impl Core {
+    /// A random number for the records of a commit whose answer can be lost.
+    fn stamp(&self) -> Result<Option<u64>, Error> {
+        if !self.driver.waits() {
+            return Ok(None);
+        }
+        let random = getrandom::u64();
+        random.map(Some).map_err(|error| Error::new(Kind::Random).with_source(error))
+    }
+
     async fn join_queue(&self, key: Option<StoreKey>) -> Option<Turn<'_>> {
         match (&self.driver, key) {
             (Driver::Store(remote), Some(key)) => remote.queue.join(key).await,

@@ -5,6 +5,8 @@
 
 mod contents;
 
+pub(crate) use contents::Contents;
+
 use crate::{
     change::{Log, Operation, Refusal},
     error::{Error, Kind},
@@ -56,6 +58,14 @@ impl Standing {
         }
     }
 
+    /// The key at which there is a record.
+    pub(crate) fn recorded_key(&self) -> Option<StoreKey> {
+        match self {
+            Self::Live(_) | Self::Corrupt { .. } => self.key(),
+            _ => None,
+        }
+    }
+
     pub(crate) fn is_ended(&self) -> bool {
         matches!(self, Self::Ended)
     }
@@ -92,6 +102,8 @@ pub(crate) struct Draft {
     pub(crate) permanent: Standing,
     /// Bit n: flash values of generation n are seen.
     visible: u8,
+    /// The flash generation that was used last, in this session or the one that it replaces.
+    pub(crate) last_generation: u8,
     /// The instant that decides about values with an expiry of their own.
     now: Timestamp,
     /// Sorted by key, then layer.
@@ -123,6 +135,7 @@ impl Draft {
             ordinary: Standing::Absent,
             permanent: Standing::Absent,
             visible,
+            last_generation: BEFORE_THE_FIRST,
             now,
             puts: Vec::new(),
             hidden: Hidden::Nothing,
@@ -137,6 +150,11 @@ impl Draft {
     /// Starts again on other records, without any change.
     pub(crate) fn rebase(&mut self, ordinary: Standing, permanent: Standing, now: Timestamp) {
         (self.ordinary, self.permanent, self.now) = (ordinary, permanent, now);
+        if let Some(Nature::Ordinary { last_generation }) =
+            self.ordinary.live().map(|live| live.record.header().nature)
+        {
+            self.last_generation = last_generation;
+        }
         self.puts.clear();
         self.hidden = Hidden::Nothing;
         self.owner = None;
@@ -147,6 +165,10 @@ impl Draft {
     /// Lets the request see a generation that it made.
     pub(crate) fn see(&mut self, generation: u8) {
         self.visible |= 1 << generation;
+    }
+
+    fn sees(&self, generation: u8) -> bool {
+        self.visible & (1 << generation) != 0
     }
 
     /// Refuses to work on a record that cannot be read: nothing may overwrite it.
@@ -164,7 +186,22 @@ impl Draft {
         if log.destroy {
             self.destroy();
         }
-        log.operations.iter().try_for_each(|operation| self.apply(operation))
+        let permanent = self.permanent.clone();
+        let mut done = 0;
+        for settled in &log.settled {
+            // What these operations made permanent is in the record; what they made of the rest is not.
+            self.permanent = settled.before.clone();
+            self.apply_all(&log.operations[done..settled.operations])?;
+            self.puts.retain(|put| put.layer != Layer::Permanent);
+            self.renew = false;
+            done = settled.operations;
+        }
+        self.permanent = permanent;
+        self.apply_all(&log.operations[done..])
+    }
+
+    fn apply_all(&mut self, operations: &[Operation]) -> Result<(), Error> {
+        operations.iter().try_for_each(|operation| self.apply(operation))
     }
 
     /// Carries out one operation, or none of it.
@@ -236,14 +273,6 @@ impl Draft {
         self.owner.is_some()
     }
 
-    /// The flash generation that was used last, in this session or the one that it replaces.
-    pub(crate) fn last_generation(&self) -> u8 {
-        match self.ordinary.live().map(|live| live.record.header().nature) {
-            Some(Nature::Ordinary { last_generation }) => last_generation,
-            _ => BEFORE_THE_FIRST,
-        }
-    }
-
     pub(crate) fn get(&self, key: &str) -> Option<Found<'_>> {
         self.flash(key)
             .or_else(|| self.stored(key, Layer::Permanent))
@@ -269,7 +298,7 @@ impl Draft {
         let mut newest: Option<(Timestamp, u8, &[u8])> = None;
         self.base(Layer::Flash)?.find(key, |sort, json| {
             if let Sort::Flash { generation, at } = sort
-                && self.visible & (1 << generation) != 0
+                && self.sees(generation)
                 && newest.is_none_or(|(newest, ..)| newest <= at)
             {
                 newest = Some((at, generation, json));

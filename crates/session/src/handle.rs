@@ -409,6 +409,8 @@ impl Inner {
         let now = self.core.clock.now();
         let (new_ordinary, new_permanent) =
             load(&self.core.driver, one.iter(), other.iter(), now).await?;
+        tell_of_unreadable(&new_ordinary);
+        tell_of_unreadable(&new_permanent);
         let keep_ended = |old: Standing, new| if old.is_ended() { old } else { new };
         Ok((keep_ended(ordinary, new_ordinary), keep_ended(permanent, new_permanent)))
     }

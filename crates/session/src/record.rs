@@ -3,7 +3,8 @@
 //! ```text
 //! format u8 = 1 | nature u8 | length of fields u16 | number of entries u32
 //! created u64 | absolute deadline u64
-//! fields:  (tag u8 | length u16 | bytes)*           tag 1: the owner; others are kept unread
+//! fields:  (tag u8 | length u16 | bytes)*           tag 1: the owner; tag 2: the commit
+//!                                                   that wrote it; others are kept unread
 //! entries: (kind u8 | key length u16 | value length u32 | [time u64] | key | value as JSON text)*
 //! ```
 //!
@@ -12,12 +13,9 @@
 //!
 //! Numbers are little-endian, instants in milliseconds. Kinds: 0, a value; 1, a value with the instant at which
 //! it expires; 0x80 to 0x87, a flash value of that generation with the instant at which it was made. Entries
-//! are sorted by key, then kind, each pair at most once: equal contents are equal bytes.
+//! are sorted by key, then kind, each pair at most once. Fields are sorted by tag.
 
-use crate::{
-    error::{Error, Kind},
-    memory::Kept,
-};
+use crate::memory::Kept;
 use dframework_session_store::Timestamp;
 use std::{cmp::Ordering, sync::Arc};
 
@@ -28,6 +26,7 @@ const FORMAT: u8 = 1;
 const HEADER: usize = 24;
 const PERMANENT: u8 = 0x80;
 const OWNER: u8 = 1;
+const STAMP: u8 = 2;
 const KIND_PLAIN: u8 = 0;
 const KIND_EXPIRING: u8 = 1;
 const KIND_FLASH: u8 = 0x80;
@@ -73,6 +72,8 @@ pub(crate) struct Header<'a> {
     pub(crate) nature: Nature,
     /// Whose session it is.
     pub(crate) owner: Option<&'a str>,
+    /// A random number of the commit that wrote the record, where a lost answer makes it necessary to look.
+    pub(crate) stamp: Option<u64>,
     /// Fields that this version does not know, as they were found.
     unknown: &'a [u8],
 }
@@ -80,7 +81,7 @@ pub(crate) struct Header<'a> {
 impl Header<'_> {
     /// The header of a record without owner.
     pub(crate) fn new(created: Timestamp, absolute: Timestamp, nature: Nature) -> Self {
-        Self { created, absolute, nature, owner: None, unknown: &[] }
+        Self { created, absolute, nature, owner: None, stamp: None, unknown: &[] }
     }
 }
 
@@ -128,12 +129,16 @@ impl Record {
     }
 
     /// Writes a record. The entries are put in order here.
-    pub(crate) fn write(header: &Header<'_>, entries: &mut [Entry<'_>]) -> Result<Self, Error> {
+    ///
+    /// The error is the size of a record that would be too large.
+    pub(crate) fn write(header: &Header<'_>, entries: &mut [Entry<'_>]) -> Result<Self, usize> {
         entries.sort_unstable_by(Entry::place);
-        let fields = header.unknown.len() + header.owner.map_or(0, |owner| 3 + owner.len());
+        let owner = header.owner.map_or(0, |owner| 3 + owner.len());
+        let stamp = header.stamp.map_or(0, |_| 11);
+        let fields = owner + stamp + header.unknown.len();
         let size = HEADER + fields + entries.iter().map(Entry::size).sum::<usize>();
         if size > LARGEST_RECORD {
-            return Err(too_large(size, entries));
+            return Err(size);
         }
         let mut out = Vec::with_capacity(size);
         out.extend([FORMAT, header.nature.to_byte()]);
@@ -142,9 +147,10 @@ impl Record {
         out.extend(header.created.as_millis().to_le_bytes());
         out.extend(header.absolute.as_millis().to_le_bytes());
         if let Some(owner) = header.owner {
-            out.push(OWNER);
-            out.extend(length16(owner.len()).to_le_bytes());
-            out.extend_from_slice(owner.as_bytes());
+            write_field(&mut out, OWNER, owner.as_bytes());
+        }
+        if let Some(stamp) = header.stamp {
+            write_field(&mut out, STAMP, &stamp.to_le_bytes());
         }
         out.extend_from_slice(header.unknown);
         for entry in entries {
@@ -161,15 +167,16 @@ impl Record {
     pub(crate) fn header(&self) -> Header<'_> {
         let bytes = self.bytes();
         let fields = &bytes[HEADER..HEADER + fields_length(bytes)];
-        let (owner, unknown) = match field(fields) {
-            Some((OWNER, owner, rest)) => (std::str::from_utf8(owner).ok(), rest),
-            _ => (None, fields),
-        };
+        let (owner, fields) = take(OWNER, fields);
+        let (stamp, unknown) = take(STAMP, fields);
+        let owner = owner.and_then(|owner| std::str::from_utf8(owner).ok());
+        let stamp = stamp.and_then(|stamp| stamp.try_into().ok()).map(u64::from_le_bytes);
         Header {
             created: time_at(bytes, 8),
             absolute: time_at(bytes, 16),
             nature: nature(bytes[1]).unwrap_or(Nature::Permanent),
             owner,
+            stamp,
             unknown,
         }
     }
@@ -321,6 +328,20 @@ fn field(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     Some((front[0], value, rest))
 }
 
+/// The bytes of a field if it comes first, and the fields behind it.
+fn take(wanted: u8, fields: &[u8]) -> (Option<&[u8]>, &[u8]) {
+    match field(fields) {
+        Some((tag, bytes, rest)) if tag == wanted => (Some(bytes), rest),
+        _ => (None, fields),
+    }
+}
+
+fn write_field(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
+    out.push(tag);
+    out.extend(length16(bytes.len()).to_le_bytes());
+    out.extend_from_slice(bytes);
+}
+
 fn time(bytes: &[u8]) -> Result<(Timestamp, &[u8]), &'static str> {
     let (millis, rest) = bytes.split_first_chunk().ok_or(TRUNCATED)?;
     Ok((Timestamp::from_millis(u64::from_le_bytes(*millis)), rest))
@@ -348,13 +369,4 @@ fn length16(length: usize) -> u16 {
 /// A record has at most 1 MiB, so every length in it fits.
 fn length32(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
-}
-
-/// The error for a record that would be too large, with its five largest keys.
-fn too_large(size: usize, entries: &[Entry<'_>]) -> Error {
-    let mut largest: Vec<_> =
-        entries.iter().map(|entry| (entry.key.to_owned(), entry.size())).collect();
-    largest.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
-    largest.truncate(5);
-    Error::new(Kind::TooLarge { size, limit: LARGEST_RECORD, largest })
 }

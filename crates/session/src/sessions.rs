@@ -18,7 +18,7 @@ use crate::{
     memory::{Keys, Memory},
     queue::Queue,
 };
-use dframework_session_store::{Store, StoreKey};
+use dframework_session_store::Store;
 use std::{
     fmt,
     pin::pin,
@@ -62,7 +62,7 @@ pub(crate) struct Core {
 }
 
 /// What an adapter tells of a request.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct RequestHead<'a, C = std::iter::Empty<&'a [u8]>> {
     /// The values of the Cookie fields, in order.
@@ -88,6 +88,18 @@ impl<'a> RequestHead<'a> {
     pub fn with_cookies<C: IntoIterator<Item = &'a [u8]>>(self, cookies: C) -> RequestHead<'a, C> {
         let Self { method, fetch_dest, purpose, scheme, .. } = self;
         RequestHead { cookies, method, fetch_dest, purpose, scheme }
+    }
+}
+
+/// Shows everything but the cookies.
+impl<C> fmt::Debug for RequestHead<'_, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestHead")
+            .field("method", &self.method)
+            .field("fetch_dest", &self.fetch_dest.map(String::from_utf8_lossy))
+            .field("purpose", &self.purpose.map(String::from_utf8_lossy))
+            .field("scheme", &self.scheme)
+            .finish_non_exhaustive()
     }
 }
 
@@ -343,13 +355,13 @@ impl Core {
 
     /// Ends records although nobody waits for it: a `destroy` whose request came to no response.
     pub(crate) fn end_detached(self: &Arc<Self>, standings: [&Standing; 2]) {
-        let keys: Vec<StoreKey> = standings.into_iter().filter_map(Standing::key).collect();
+        let [ordinary, permanent] = standings;
+        if ordinary.is_ended() {
+            return;
+        }
+        let (ordinary, permanent) = (ordinary.recorded_key(), permanent.recorded_key());
         let core = self.clone();
-        let ending = async move {
-            for key in keys {
-                end_quietly(&core, key).await;
-            }
-        };
+        let ending = async move { end_quietly(&core, ordinary, permanent).await };
         if !self.driver.waits() {
             let _ = pin!(ending).poll(&mut Context::from_waker(Waker::noop()));
         } else if let Ok(runtime) = tokio::runtime::Handle::try_current() {

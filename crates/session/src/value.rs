@@ -16,6 +16,9 @@ use std::{
     sync::Arc,
 };
 
+/// How deep lists and objects may be nested: what is deeper does not read back.
+const DEEPEST: u32 = 127;
+
 /// The JSON text of a value.
 pub(crate) type Json = Arc<str>;
 
@@ -24,10 +27,14 @@ pub(crate) fn encode<V: Serialize + ?Sized>(key: &str, value: &V) -> Result<Json
     let mut text = Vec::with_capacity(64);
     let mut watch = Watch::default();
     let written = value.serialize(&mut Serializer::with_formatter(&mut text, &mut watch));
+    if watch.deepest > DEEPEST {
+        return Err(refused(key, "it is nested more than 127 deep"));
+    }
     if watch.scalar_key {
         return Err(refused(key, "a map in it has keys that are neither strings nor integers"));
     }
-    written.map_err(|error| refused(key, "it does not serialize").with_source(error))?;
+    // The serializer's own message is left out: it may quote the value.
+    written.map_err(|_| refused(key, "it does not serialize"))?;
     // Only a `null` can stand for a float that JSON cannot write, so most values are walked once.
     if watch.null && !check::is_finite(value) {
         return Err(refused(key, "it holds a float that is not a number or infinite"));
@@ -86,6 +93,17 @@ struct Watch {
     at_key: bool,
     /// A boolean or a float was written as the key of a map.
     scalar_key: bool,
+    /// How many lists and objects are open.
+    depth: u32,
+    /// How many were open at most.
+    deepest: u32,
+}
+
+impl Watch {
+    fn enter(&mut self) {
+        self.depth += 1;
+        self.deepest = self.deepest.max(self.depth);
+    }
 }
 
 impl Formatter for &mut Watch {
@@ -107,6 +125,26 @@ impl Formatter for &mut Watch {
     fn write_f64<W: ?Sized + Write>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
         self.scalar_key |= self.at_key;
         CompactFormatter.write_f64(writer, value)
+    }
+
+    fn begin_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.enter();
+        CompactFormatter.begin_array(writer)
+    }
+
+    fn end_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.depth -= 1;
+        CompactFormatter.end_array(writer)
+    }
+
+    fn begin_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.enter();
+        CompactFormatter.begin_object(writer)
+    }
+
+    fn end_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.depth -= 1;
+        CompactFormatter.end_object(writer)
     }
 
     fn begin_object_key<W: ?Sized + Write>(

@@ -66,7 +66,9 @@ impl Inner {
             // Nobody can save these any more in a way that the client would learn of.
             state.log = Log::default();
         }
-        let changes = self.head_changes(&mut state, head);
+        // A response of our own stands in for one that could not be committed, and has no fields yet.
+        let is_cached_as_said = committed.is_ok() && head.cache_control.is_some();
+        let changes = self.head_changes(&mut state, is_cached_as_said);
         drop(state);
         match committed {
             Ok(()) => Ok(changes),
@@ -77,14 +79,14 @@ impl Inner {
         }
     }
 
-    fn head_changes(&self, state: &mut State, head: ResponseHead<'_>) -> HeadChanges {
+    fn head_changes(&self, state: &mut State, is_cached_as_said: bool) -> HeadChanges {
         let set_cookies = state.lines.take();
         if !set_cookies.is_empty() {
             self.core.tell_of_first_cookie(self.request.https);
         }
         let cache_control = if !set_cookies.is_empty() {
             Some("no-store")
-        } else if state.used && head.cache_control.is_none() {
+        } else if state.used && !is_cached_as_said {
             Some("private")
         } else {
             None

@@ -24,12 +24,12 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 /// What of a plan has been done, over all its rounds.
 #[derive(Default)]
 pub(super) struct Progress {
+    /// What this round has done for good, though it may be lost.
+    pub(super) done: Done,
     /// `destroy` was carried out.
     pub(super) ended: bool,
     /// `destroy` came too late: another request had ended or moved the session.
     pub(super) overtaken: bool,
-    /// The permanent record as it is now, where this commit changed it.
-    pub(super) permanent: Option<Standing>,
     /// The permanent record that this commit made.
     pub(super) made_permanent: Option<StoreKey>,
     /// The ordinary record as it is now, where this commit changed it.
@@ -38,6 +38,15 @@ pub(super) struct Progress {
     pub(super) touched: Option<Timestamp>,
     pub(super) lines: Lines,
     pub(super) generation: Option<u8>,
+}
+
+/// The steps of a round that stand even if a later one is lost to another commit.
+#[derive(Default)]
+pub(super) struct Done {
+    /// `destroy` was carried out.
+    pub(super) ended: bool,
+    /// The permanent record as it is now.
+    pub(super) permanent: Option<Standing>,
 }
 
 /// How a round ended.
@@ -49,7 +58,7 @@ pub(super) enum Round {
     Overtaken,
 }
 
-/// Carries a plan out: the only writer. What an earlier round did is not done again.
+/// Carries a plan out: the only writer. What stands although the round may be lost is noted in `progress.done`.
 pub(super) async fn apply(
     core: &Core,
     request: &Request,
@@ -58,28 +67,25 @@ pub(super) async fn apply(
     now: Timestamp,
 ) -> Result<Round, Error> {
     if let Some(end) = &plan.end
-        && !progress.ended
         && !carry_out_end(core, request, end, progress, now).await?
     {
         progress.overtaken = true;
-        return Ok(Round::Done);
+        return Ok(Round::Overtaken);
     }
-    if progress.permanent.is_none() {
-        match write(core, &plan.permanent, now).await? {
-            Written::Nothing | Written::Touched(_) => {}
-            Written::Lost => return Ok(Round::Lost),
-            Written::Ended => {
-                progress.permanent = Some(Standing::Absent);
-                progress.lines.put(Which::Permanent, core.cookies.remove(Which::Permanent));
+    match write(core, &plan.permanent, now).await? {
+        Written::Nothing | Written::Touched(_) => {}
+        Written::Lost => return Ok(Round::Lost),
+        Written::Ended => {
+            progress.done.permanent = Some(Standing::Absent);
+            progress.lines.put(Which::Permanent, core.cookies.remove(Which::Permanent));
+        }
+        Written::Live(live) => {
+            if plan.permanent.makes_token() {
+                progress.made_permanent = Some(live.key);
+                let line = core.cookies.set_permanent(&live.token, now);
+                progress.lines.put(Which::Permanent, line);
             }
-            Written::Live(live) => {
-                if plan.permanent.makes_token() {
-                    progress.made_permanent = Some(live.key);
-                    let line = core.cookies.set_permanent(&live.token, now);
-                    progress.lines.put(Which::Permanent, line);
-                }
-                progress.permanent = Some(Standing::Live(live));
-            }
+            progress.done.permanent = Some(Standing::Live(live));
         }
     }
     match write(core, &plan.ordinary, now).await? {
@@ -119,24 +125,37 @@ async fn carry_out_end(
     now: Timestamp,
 ) -> Result<bool, Error> {
     let until = now.saturating_add(REMEMBERED);
-    let failed = |error| Error::unavailable("ending the session", error);
     if let Some(key) = &end.ordinary
-        && !core.driver.end(key, until).await.map_err(failed)?
+        && !end_record(&core.driver, key, until).await?
     {
         return Ok(false);
     }
-    progress.ordinary = Some(Standing::Absent);
-    progress.ended = true;
+    (progress.ended, progress.done.ended) = (true, true);
     let mut cookies = cookies_to_remove(request, end);
     cookies.retain(|_| end.removes_cookies);
     let mut remove = |which: &Which| progress.lines.put(*which, core.cookies.remove(*which));
     cookies.iter().filter(|which| **which != Which::Permanent).for_each(&mut remove);
     if let Some(key) = &end.permanent {
-        core.driver.end(key, until).await.map_err(failed)?;
+        end_record(&core.driver, key, until).await?;
     }
     // Not before its record has ended: else nobody could end it any more.
     cookies.iter().filter(|which| **which == Which::Permanent).for_each(&mut remove);
     Ok(true)
+}
+
+/// Ends a record; `false` when there was none. A lost answer is looked up.
+async fn end_record(driver: &Driver, key: &StoreKey, until: Timestamp) -> Result<bool, Error> {
+    let error = match driver.end(key, until).await {
+        Ok(ended) => return Ok(ended),
+        Err(error) => error,
+    };
+    let mut is_ours = false;
+    if error.outcome_is_unknown() {
+        // A tombstone that somebody else has left has another end.
+        let show = |_, at| is_ours = matches!(at, At::Ended { until: found } if found == until);
+        driver.load(std::slice::from_ref(key), show).await?;
+    }
+    if is_ours { Ok(true) } else { Err(Error::unavailable("ending the session", error)) }
 }
 
 /// The cookies that the browser may hold of a session that was destroyed.
@@ -279,10 +298,20 @@ async fn find_again(driver: &Driver, key: &StoreKey, record: &Record) -> Option<
     looked.await.ok().and(found)
 }
 
-/// Ends a record that nobody waits for: the end of its session counts, whatever became of the request.
-pub(crate) async fn end_quietly(core: &Core, key: StoreKey) {
+/// Ends the records of a `destroy` that nobody waits for: it counts, whatever became of the request.
+///
+/// As where somebody waits, a session that another request has ended or moved keeps its permanent data.
+pub(crate) async fn end_quietly(
+    core: &Core,
+    ordinary: Option<StoreKey>,
+    permanent: Option<StoreKey>,
+) {
     let until = core.clock.now().saturating_add(REMEMBERED);
-    if let Err(error) = core.driver.end(&key, until).await {
-        event::end_failed(&error);
+    for key in ordinary.into_iter().chain(permanent) {
+        match core.driver.end(&key, until).await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => event::end_failed(&error),
+        }
     }
 }

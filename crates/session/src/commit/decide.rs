@@ -3,7 +3,7 @@
 use super::Moment;
 use crate::{
     change::Log,
-    draft::{Draft, Live, Standing},
+    draft::{Contents, Draft, Live, Standing},
     error::{Error, Kind},
     handle::Request,
     record::{Header, Nature, Record},
@@ -124,9 +124,18 @@ pub(super) struct Situation<'a> {
     pub(super) lifetimes: Lifetimes,
     pub(super) moment: Moment,
     pub(super) now: Timestamp,
+    /// A random number that tells the records of this commit from any other's.
+    pub(super) stamp: Option<u64>,
 }
 
 impl Situation<'_> {
+    fn write(&self, header: &Header<'_>, contents: &mut Contents<'_>) -> Result<Record, Error> {
+        let mut header = *header;
+        header.stamp = self.stamp;
+        let written = Record::write(&header, &mut contents.entries);
+        written.map_err(|size| self.draft.too_large(size, contents))
+    }
+
     fn aged(&self) -> u8 {
         match self.moment {
             Moment::Answer => self.request.purpose.aged(self.request.carried.flash, self.read),
@@ -162,13 +171,9 @@ pub(super) fn decide(situation: &Situation<'_>) -> Result<Plan, Error> {
 }
 
 fn end(draft: &Draft, moment: Moment) -> End {
-    let recorded = |standing: &Standing| match standing {
-        Standing::Live(_) | Standing::Corrupt { .. } => standing.key(),
-        _ => None,
-    };
     End {
-        ordinary: recorded(&draft.ordinary),
-        permanent: recorded(&draft.permanent),
+        ordinary: draft.ordinary.recorded_key(),
+        permanent: draft.permanent.recorded_key(),
         removes_cookies: moment.sends_cookies(),
     }
 }
@@ -195,7 +200,7 @@ fn ordinary_step(situation: &Situation<'_>) -> Result<(Step, Option<u8>), Error>
     let mut header = match live {
         Some(live) => live.record.header(),
         None => {
-            let last_generation = draft.last_generation();
+            let last_generation = draft.last_generation;
             Header::new(*now, fresh_absolute, Nature::Ordinary { last_generation })
         }
     };
@@ -211,15 +216,15 @@ fn ordinary_step(situation: &Situation<'_>) -> Result<(Step, Option<u8>), Error>
         None if contents.entries.is_empty() && header.owner.is_none() => Step::Nothing,
         None => {
             let presented = unknown_key(&draft.ordinary);
-            let record = Record::write(&header, &mut contents.entries)?;
+            let record = situation.write(&header, &mut contents)?;
             Step::Create { presented, record, expires_at }
         }
         Some(live) if draft.rotate => {
-            let record = Record::write(&header, &mut contents.entries)?;
+            let record = situation.write(&header, &mut contents)?;
             Step::Replace { live: live.clone(), record, expires_at }
         }
         Some(live) if contents.changed => {
-            let record = Record::write(&header, &mut contents.entries)?;
+            let record = situation.write(&header, &mut contents)?;
             Step::Save { live: live.clone(), record, expires_at }
         }
         Some(_) => touch(situation),
@@ -239,7 +244,7 @@ fn permanent_step(situation: &Situation<'_>) -> Result<Step, Error> {
         }
         let presented = unknown_key(&draft.permanent);
         let header = Header::new(*now, ten_years, Nature::Permanent);
-        let record = Record::write(&header, &mut contents.entries)?;
+        let record = situation.write(&header, &mut contents)?;
         return Ok(Step::Create { presented, record, expires_at: ten_years });
     };
     let mut header = live.record.header();
@@ -250,7 +255,7 @@ fn permanent_step(situation: &Situation<'_>) -> Result<Step, Error> {
     if !contents.changed && !renewed {
         return Ok(Step::Nothing);
     }
-    let record = Record::write(&header, &mut contents.entries)?;
+    let record = situation.write(&header, &mut contents)?;
     let live = live.clone();
     // Where its cookie cannot be removed, an empty record stays behind it.
     if contents.entries.is_empty() && situation.moment.sends_cookies() {

@@ -2,8 +2,9 @@
 
 use super::{Draft, Layer};
 use crate::{
+    error::{Error, Kind},
     flash::{UNSEEN, next_generation},
-    record::{Entry, Sort},
+    record::{Entry, LARGEST_RECORD, Sort},
 };
 use dframework_session_store::Timestamp;
 
@@ -36,7 +37,7 @@ impl Draft {
             Sort::Stored { .. } => used,
         };
         let in_use = contents.entries.iter().fold(0, in_use);
-        let generation = next_generation(self.last_generation(), in_use, carried);
+        let generation = next_generation(self.last_generation, in_use, carried);
         let sort = Sort::Flash { generation, at: now };
         let before = contents.entries.len();
         contents.entries.extend(self.puts.iter().filter_map(|put| {
@@ -67,21 +68,17 @@ impl Draft {
     fn contents(&self, layer: Layer, stale: impl Fn(&Entry<'_>) -> bool) -> Contents<'_> {
         let standing = if layer == Layer::Permanent { &self.permanent } else { &self.ordinary };
         let loaded = standing.live().into_iter().flat_map(|live| live.record.entries());
-        let before: Vec<Entry<'_>> = loaded.filter(|entry| !stale(entry)).collect();
+        let before = loaded.filter(|entry| !stale(entry) || self.replaces(layer, entry));
+        let before: Vec<Entry<'_>> = before.collect();
         let hidden = self.base(layer).is_none();
-        let remains = |entry: &&Entry<'_>| match entry.sort {
-            _ if hidden => false,
-            Sort::Stored { .. } => {
-                // A key that is in both records is permanent.
-                let shadowed =
-                    layer == Layer::Ordinary && self.stored(entry.key, Layer::Permanent).is_some();
-                !shadowed && self.put_at(entry.key, layer).is_none()
-            }
-            Sort::Flash { generation, .. } => {
-                self.visible & (1 << generation) == 0
-                    || self.put_at(entry.key, Layer::Flash).is_none()
-            }
+        // A key that is in both records is permanent.
+        let is_shadowed = |entry: &Entry<'_>| {
+            layer == Layer::Ordinary
+                && matches!(entry.sort, Sort::Stored { .. })
+                && self.stored(entry.key, Layer::Permanent).is_some()
         };
+        let remains =
+            |entry: &&Entry<'_>| !hidden && !is_shadowed(entry) && !self.replaces(layer, entry);
         let mut entries: Vec<Entry<'_>> = before.iter().filter(remains).copied().collect();
         entries.extend(self.puts.iter().filter(|put| put.layer == layer).filter_map(|put| {
             let (json, expires_at) = put.value.as_ref()?;
@@ -91,5 +88,30 @@ impl Draft {
         entries.sort_unstable_by(Entry::place);
         let changed = entries != before;
         Contents { entries, changed, generation: None }
+    }
+
+    /// Whether this request has written or removed the value of a loaded entry.
+    fn replaces(&self, layer: Layer, entry: &Entry<'_>) -> bool {
+        match entry.sort {
+            Sort::Stored { .. } => self.put_at(entry.key, layer).is_some(),
+            Sort::Flash { generation, .. } => {
+                self.sees(generation) && self.put_at(entry.key, Layer::Flash).is_some()
+            }
+        }
+    }
+
+    /// The error for contents that fit no record, with the five largest values that the request can see.
+    pub(crate) fn too_large(&self, size: usize, contents: &Contents<'_>) -> Error {
+        let is_seen = |entry: &&Entry<'_>| match entry.sort {
+            Sort::Stored { .. } => true,
+            Sort::Flash { generation, .. } => {
+                self.sees(generation) || contents.generation == Some(generation)
+            }
+        };
+        let seen = contents.entries.iter().filter(is_seen);
+        let mut largest: Vec<_> = seen.map(|entry| (entry.key.to_owned(), entry.size())).collect();
+        largest.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
+        largest.truncate(5);
+        Error::new(Kind::TooLarge { size, limit: LARGEST_RECORD, largest })
     }
 }

@@ -47,7 +47,7 @@ async fn a_5xx_commits_nothing_rotates_nothing_and_ages_nothing() {
             let (_, head) = bench
                 .request(&mut jar, Client::Navigation, status, async |session| {
                     session.get::<String>("status").await?;
-                    session.set("name", "eve").await?;
+                    session.set("name", "visitor").await?;
                     session.set_owner("42").await?;
                     session.flash("other", "x").await?;
                     session.permanent(json!({ "terms": true })).await
@@ -92,7 +92,7 @@ async fn a_5xx_carries_out_destroy_and_removes_the_cookies_but_makes_nothing() {
             bench
                 .request(&mut jar, Client::Plain, status, async |session| {
                     session.destroy().await.unwrap();
-                    session.set("name", "eve").await.unwrap();
+                    session.set("name", "visitor").await.unwrap();
                     session.flash("status", "bye").await.unwrap();
                 })
                 .await;
@@ -197,7 +197,7 @@ async fn a_handle_without_an_answer_commits_nothing() {
     for bench in drivers().await {
         let mut jar = bench.visitor().await;
         dropped(&bench, &jar, async |session| {
-            session.set("name", "eve").await?;
+            session.set("name", "visitor").await?;
             session.regenerate().await
         })
         .await;
@@ -217,7 +217,7 @@ async fn a_handle_without_an_answer_carries_out_destroy() {
         bench.ok(&mut jar, async |session| session.permanent(json!({ "terms": "x" })).await).await;
         dropped(&bench, &jar, async |session| {
             session.forget(..).await?;
-            session.set("name", "eve").await
+            session.set("name", "visitor").await
         })
         .await;
         assert!(!bench.is_alive(&jar).await, "{}", bench.driver);
@@ -273,7 +273,7 @@ async fn after_the_head_what_needs_a_cookie_fails_and_says_what() {
         let with = late(&bench, &mut jar, 200).await;
         let without = late(&bench, &mut Jar::default(), 200).await;
         for (result, what) in [
-            (without.set("name", "eve").await, "the first value of a session"),
+            (without.set("name", "visitor").await, "the first value of a session"),
             (without.increment("visits", 1).await.map(drop), "the first value of a session"),
             (without.set_owner("42").await, "a new owner"),
             (with.set_owner("42").await, "a new owner"),
@@ -301,12 +301,12 @@ async fn after_the_head_destroy_ends_the_records_and_makes_no_other() {
         bench.ok(&mut jar, async |session| session.permanent(json!({ "terms": "x" })).await).await;
         let handle = late(&bench, &mut jar, 200).await;
         handle.destroy().await.unwrap();
-        assert!(handle.set("name", "eve").await.unwrap_err().is_late(), "{}", bench.driver);
+        assert!(handle.set("name", "visitor").await.unwrap_err().is_late(), "{}", bench.driver);
         assert!(bench.is_alive(&jar).await, "{}: not before save", bench.driver);
         handle.save().await.unwrap();
         assert!(!bench.is_alive(&jar).await, "{}", bench.driver);
         assert_eq!(bench.read(&jar, "terms").await, None, "{}", bench.driver);
-        assert!(handle.set("name", "eve").await.unwrap_err().is_late(), "{}", bench.driver);
+        assert!(handle.set("name", "visitor").await.unwrap_err().is_late(), "{}", bench.driver);
     }
 }
 
@@ -315,11 +315,11 @@ async fn after_the_head_a_session_that_ended_takes_no_changes() {
     for bench in drivers().await {
         let mut jar = bench.visitor().await;
         let handle = late(&bench, &mut jar, 200).await;
-        handle.set("name", "eve").await.unwrap();
+        handle.set("name", "visitor").await.unwrap();
         let old = jar.clone();
         bench.ok(&mut jar, async |session| session.destroy().await).await;
         assert!(handle.save().await.unwrap_err().is_gone(), "{}", bench.driver);
-        assert!(handle.set("name", "eve").await.unwrap_err().is_gone(), "{}", bench.driver);
+        assert!(handle.set("name", "visitor").await.unwrap_err().is_gone(), "{}", bench.driver);
         assert!(!bench.is_alive(&old).await, "{}", bench.driver);
     }
 }
@@ -352,7 +352,7 @@ async fn an_upgrade_that_needs_a_cookie_fails_and_commits_nothing() {
             let before = jar.clone();
             let handle = bench.open(&jar, Client::Plain, "GET");
             match change {
-                "set" => handle.set("name", "eve").await.unwrap(),
+                "set" => handle.set("name", "visitor").await.unwrap(),
                 "flash" => handle.flash("status", "x").await.unwrap(),
                 "regenerate" => handle.regenerate().await.unwrap(),
                 "set_owner" => handle.set_owner("42").await.unwrap(),

@@ -26,7 +26,7 @@ async fn all_verbs(bench: &Bench, jar: &Jar) -> Vec<(&'static str, SessionHandle
     try_verb!(owner());
     try_verb!(id());
     try_verb!(get_or("name", "guest"));
-    try_verb!(set("name", "eve"));
+    try_verb!(set("name", "visitor"));
     try_verb!(permanent(json!({ "terms": true })));
     try_verb!(flash("status", "x"));
     try_verb!(forget("name"));
@@ -65,7 +65,7 @@ async fn a_request_whose_first_load_failed_goes_on_with_its_own_session() {
     let mut jar = bench.visitor().await;
     store.fail_next(Verb::Load, Fault::Unavailable);
     let handle = bench.open(&jar, Client::Plain, "POST");
-    assert!(handle.set("name", "eve").await.unwrap_err().is_unavailable());
+    assert!(handle.set("name", "visitor").await.unwrap_err().is_unavailable());
     assert_eq!(handle.get::<String>("name").await.unwrap().as_deref(), Some("ada"));
     handle.set("other", "x").await.unwrap();
     bench.answer(&mut jar, &handle, 200).await.unwrap();
@@ -81,7 +81,7 @@ async fn a_commit_that_fails_is_503_without_cookies_and_changes_nothing() {
         let before = (jar.clone(), store.only().await);
         let handle = bench.open(&jar, Client::Plain, "POST");
         match change {
-            "set" => handle.set("name", "eve").await.unwrap(),
+            "set" => handle.set("name", "visitor").await.unwrap(),
             "regenerate" => handle.regenerate().await.unwrap(),
             "set_owner" => handle.set_owner("42").await.unwrap(),
             "flash" => handle.flash("status", "x").await.unwrap(),
@@ -123,7 +123,7 @@ async fn a_commit_that_fails_sends_the_lines_of_what_was_committed_before() {
             "destroy" => handle.destroy().await.unwrap(),
             _ => handle.permanent(json!({ "terms": "accepted" })).await.unwrap(),
         }
-        handle.set("name", "eve").await.unwrap();
+        handle.set("name", "visitor").await.unwrap();
         store.fail_next(failing, Fault::Unavailable);
         let failed = bench.answer(&mut jar, &handle, 200).await.unwrap_err();
         assert_eq!(failed.error.status(), 503, "{before}");
@@ -133,7 +133,7 @@ async fn a_commit_that_fails_sends_the_lines_of_what_was_committed_before() {
         assert_eq!(failed.head.cache_control, Some("no-store"), "{before}");
         let name = bench.read(&jar, "name").await;
         assert_eq!(name.is_some(), before != "destroy", "{before}");
-        assert_ne!(name.as_deref(), Some("eve"), "{before}");
+        assert_ne!(name.as_deref(), Some("visitor"), "{before}");
         assert_eq!(bench.is_alive(&old).await, before == "permanent", "{before}");
         let terms = bench.read(&jar, "terms").await;
         assert_eq!(terms.is_some(), before == "permanent", "{before}");
@@ -141,7 +141,6 @@ async fn a_commit_that_fails_sends_the_lines_of_what_was_committed_before() {
 }
 
 #[tokio::test]
-#[ignore = "the line that removes `.p` goes out although its record was not ended, which nobody can end any more"]
 async fn a_logout_that_ends_one_of_two_records_removes_one_cookie() {
     let (store, bench) = in_a_probe();
     let mut jar = bench.visitor().await;
@@ -195,7 +194,7 @@ async fn no_call_is_waited_for_longer_than_the_timeout() {
             let start = tokio::time::Instant::now();
             let result = match verb {
                 Verb::Load | Verb::Touch => handle.has("name").await.map(drop),
-                Verb::Create | Verb::Commit => handle.set("name", "eve").await,
+                Verb::Create | Verb::Commit => handle.set("name", "visitor").await,
                 Verb::End => handle.destroy().await,
             };
             let answered = bench.answer(&mut jar, &handle, 200).await;
@@ -212,7 +211,7 @@ async fn rounds_that_are_always_lost_come_to_an_end() {
     let (store, bench) = in_a_probe();
     let mut jar = bench.visitor().await;
     let handle = bench.open(&jar, Client::Plain, "POST");
-    handle.set("name", "eve").await.unwrap();
+    handle.set("name", "visitor").await.unwrap();
     store.take_calls();
     store.fail_every(Verb::Commit, Fault::Conflict);
     let failed = bench.answer(&mut jar, &handle, 200).await.unwrap_err();
@@ -251,7 +250,7 @@ async fn a_record_that_has_gone_is_409_without_a_cookie_and_is_not_made_again() 
         let mut jar = bench.visitor().await;
         let handle = bench.open(&jar, Client::Plain, "POST");
         match change {
-            "set" => handle.set("name", "eve").await.unwrap(),
+            "set" => handle.set("name", "visitor").await.unwrap(),
             "increment" => drop(handle.increment("visits", 1).await.unwrap()),
             _ => handle.flash("status", "x").await.unwrap(),
         }

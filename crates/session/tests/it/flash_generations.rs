@@ -210,7 +210,6 @@ async fn a_fresh_session_after_a_logout_goes_on_counting() {
 }
 
 #[tokio::test]
-#[ignore = "the generation begins at 0 again once `save` has ended the session"]
 async fn a_fresh_session_after_a_saved_logout_goes_on_counting() {
     for bench in drivers().await {
         let mut jar = Jar::default();
@@ -230,7 +229,6 @@ async fn a_fresh_session_after_a_saved_logout_goes_on_counting() {
 }
 
 #[tokio::test]
-#[ignore = "the generation begins at 0 again when a login is replayed"]
 async fn a_login_that_is_replayed_on_an_ended_session_goes_on_counting() {
     for bench in drivers().await {
         let mut jar = Jar::default();
@@ -302,7 +300,6 @@ async fn a_commit_drops_the_messages_that_its_response_ages() {
 }
 
 #[tokio::test]
-#[ignore = "the message about sizes names messages that have been shown"]
 async fn a_failed_commit_names_no_message_that_nobody_can_see() {
     for bench in drivers().await {
         let mut jar = Jar::default();

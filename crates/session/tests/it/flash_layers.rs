@@ -105,7 +105,6 @@ async fn a_write_reads_the_message_and_takes_its_place() {
 }
 
 #[tokio::test]
-#[ignore = "a removal is not written when the same response ages the message"]
 async fn a_write_ends_the_message_for_requests_that_still_carry_its_companion() {
     for bench in drivers().await {
         for write in Write::ALL.into_iter().map(Some).chain([None]) {

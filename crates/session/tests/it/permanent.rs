@@ -133,7 +133,6 @@ async fn one_entry_that_cannot_be_stored_refuses_them_all() {
 }
 
 #[tokio::test]
-#[ignore = "the error names `permanent` where it should name the key"]
 async fn an_entry_that_cannot_be_stored_is_named() {
     for bench in drivers().await {
         let session = bench.open(&Jar::default(), Client::Plain, "GET");
@@ -244,7 +243,6 @@ async fn forgetting_a_key_in_both_records_removes_it_from_both() {
 }
 
 #[tokio::test]
-#[ignore = "the ordinary value stays until something else is written"]
 async fn making_an_ordinary_key_permanent_moves_it() {
     for bench in drivers().await {
         for value in ["light", "dark"] {

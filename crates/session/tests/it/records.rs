@@ -70,7 +70,7 @@ async fn verbs(session: &SessionHandle) -> Vec<(&'static str, Option<Error>)> {
         ("all", session.all().await.err()),
         ("owner", session.owner().await.err()),
         ("id", session.id().await.err()),
-        ("set", session.set("name", "eve").await.err()),
+        ("set", session.set("name", "visitor").await.err()),
         ("flash", session.flash("status", "x").await.err()),
         ("increment", session.increment("visits", 1).await.err()),
         ("forget", session.forget("name").await.err()),
@@ -125,7 +125,6 @@ async fn a_record_that_cannot_be_read_can_be_destroyed() {
 }
 
 #[tokio::test]
-#[ignore = "a record that cannot be read when a commit reloads it counts as gone: 409, and the operator is not told"]
 async fn a_record_that_is_damaged_under_a_request_is_not_overwritten() {
     let (store, bench, mut jar, sound) = stored().await;
     let handle = bench.open(&jar, Client::Plain, "POST");
@@ -212,6 +211,8 @@ async fn equal_contents_are_equal_bytes() {
             bench.ok(&mut jar, async |session| session.set(key, key).await).await;
         }
         *bytes = store.only().await.1.bytes;
+        // The stamp of the commit that wrote it: 8 random bytes behind the header, the tag and the length.
+        bytes.splice(27..35, [0; 8]);
     }
     assert_eq!(one, other);
 }
@@ -222,7 +223,7 @@ async fn a_loss_of_the_permanent_record_leaves_the_session() {
     store.fail_next(Verb::Create, Fault::Unavailable);
     let handle = bench.open(&jar, Client::Plain, "POST");
     handle.permanent(json!({ "terms": true })).await.unwrap();
-    handle.set("name", "eve").await.unwrap();
+    handle.set("name", "visitor").await.unwrap();
     let failed = bench.answer(&mut jar, &handle, 200).await.unwrap_err();
     assert!(failed.error.is_unavailable());
     assert_eq!(bench.read(&jar, "name").await.as_deref(), Some("ada"), "permanent goes first");

@@ -329,7 +329,8 @@ impl Told {
         struct Visitor<'a>(&'a mut String);
         impl tracing::field::Visit for Visitor<'_> {
             fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
-                self.0.push_str(&format!("{field}={value:?} "));
+                use std::fmt::Write;
+                let _ = write!(self.0, "{field}={value:?} ");
             }
         }
         record(&mut Visitor(&mut self.0.lock().unwrap()));

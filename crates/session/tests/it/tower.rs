@@ -239,7 +239,6 @@ async fn a_commit_that_fails_replaces_the_whole_answer() {
 }
 
 #[tokio::test]
-#[ignore = "the Cache-Control of the replaced answer counts as set, and the answer that is sent has none"]
 async fn an_answer_that_replaces_the_applications_is_private_too() {
     let (store, sessions) = in_probe(|config| config);
     let app = Router::new().route("/", get(rich)).layer(SessionLayer::new(sessions));

@@ -265,7 +265,6 @@ async fn nothing_that_is_printed_shows_a_value() {
 }
 
 #[tokio::test]
-#[ignore = "the source of the error quotes what the value said of itself"]
 async fn what_a_failing_serializer_says_of_its_value_is_not_shown() {
     for bench in drivers().await {
         let session = bench.open(&Jar::default(), Client::Plain, "POST");
