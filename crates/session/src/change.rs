@@ -9,11 +9,36 @@ use std::sync::Arc;
 
 /// A change of the session, as it was asked for and as it is replayed.
 pub(crate) enum Operation {
-    Set { key: Arc<str>, value: Json, expires_at: Option<Timestamp> },
-    Permanent { entries: Vec<(Arc<str>, Json)> },
-    Flash { key: Arc<str>, value: Json },
-    Forget { keys: Vec<Arc<str>> },
-    Compute { key: Arc<str>, compute: Compute },
+    Set {
+        key: Arc<str>,
+        value: Json,
+        expires_at: Option<Timestamp>,
+    },
+    Permanent {
+        entries: Vec<(Arc<str>, Json)>,
+    },
+    Flash {
+        key: Arc<str>,
+        value: Json,
+    },
+    /// A value that this request alone sees. It is here so that what follows replays on it.
+    Now {
+        key: Arc<str>,
+        value: Json,
+    },
+    Forget {
+        keys: Vec<Arc<str>>,
+    },
+    Clear,
+    /// Stores the value where there is none yet.
+    Remember {
+        key: Arc<str>,
+        value: Json,
+    },
+    Compute {
+        key: Arc<str>,
+        compute: Compute,
+    },
     Regenerate,
     SetOwner(Arc<str>),
 }
@@ -22,10 +47,12 @@ impl Operation {
     /// What is being done, for a message.
     pub(crate) fn doing(&self) -> &'static str {
         match self {
-            Self::Set { .. } | Self::Compute { .. } => "the first value of a session",
+            Self::Set { .. } | Self::Compute { .. } | Self::Remember { .. } => {
+                "the first value of a session"
+            }
             Self::Permanent { .. } => "the first permanent value",
             Self::Flash { .. } => "a flash message",
-            Self::Forget { .. } => "forgetting",
+            Self::Forget { .. } | Self::Clear | Self::Now { .. } => "forgetting",
             Self::Regenerate => "a new token",
             Self::SetOwner(_) => "a new owner",
         }
@@ -64,8 +91,9 @@ pub(crate) struct Settled {
 }
 
 impl Log {
-    pub(crate) fn is_empty(&self) -> bool {
-        !self.destroy && self.operations.is_empty()
+    /// Whether an operation could change a record.
+    pub(crate) fn has_changes(&self) -> bool {
+        self.operations.iter().any(|operation| !matches!(operation, Operation::Now { .. }))
     }
 
     /// Whether the log makes a session anew where its own has ended: a login.
@@ -94,6 +122,7 @@ impl Log {
             match operation {
                 Operation::Set { key, .. }
                 | Operation::Flash { key, .. }
+                | Operation::Remember { key, .. }
                 | Operation::Compute { key, .. } => keys.push(key),
                 Operation::Permanent { entries } => {
                     keys.extend(entries.iter().map(|(key, _)| &**key));
@@ -101,7 +130,10 @@ impl Log {
                 Operation::Forget { keys: forgotten } => {
                     keys.extend(forgotten.iter().map(|key| &**key));
                 }
-                Operation::Regenerate | Operation::SetOwner(_) => {}
+                Operation::Now { .. }
+                | Operation::Clear
+                | Operation::Regenerate
+                | Operation::SetOwner(_) => {}
             }
         }
         keys.sort_unstable();

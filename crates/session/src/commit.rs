@@ -5,6 +5,7 @@
 
 mod answer;
 mod apply;
+mod claim;
 mod decide;
 
 pub(crate) use apply::end_quietly;
@@ -98,7 +99,7 @@ impl Inner {
         let plan = decide(&Situation {
             draft,
             log: &state.log,
-            read: state.read,
+            aged: self.aged(&state, moment),
             request: &self.request,
             lifetimes: self.core.lifetimes,
             moment,
@@ -106,7 +107,7 @@ impl Inner {
             stamp: self.core.stamp()?,
         })?;
         let mark = Mark { epoch: state.log.epoch, operations: state.log.operations.len() };
-        let is_idle = plan.is_nothing() && state.log.is_empty();
+        let is_idle = plan.is_nothing() && !state.log.destroy && !state.log.has_changes();
         Ok((!is_idle).then_some((plan, mark)))
     }
 
@@ -166,21 +167,20 @@ impl Inner {
                 log.settled.push(Settled { operations: mark.operations, before });
             }
         }
-        draft.rebase(ordinary, permanent, self.core.clock.now());
+        draft.rebase(ordinary, permanent);
         draft.replay(log)
     }
 
     /// Loads the records again, replays the log on them and makes a new plan.
     async fn plan_again(&self, moment: Moment) -> Result<(Plan, Mark), Error> {
         let (ordinary, permanent) = self.reload().await?;
-        let now = self.core.clock.now();
         {
             let mut state = self.state();
             let State { draft: Some(draft), log, .. } = &mut *state else {
                 return Ok((Plan::nothing(), Mark { epoch: 0, operations: 0 }));
             };
             let was_live = draft.ordinary.live().is_some();
-            draft.rebase(ordinary, permanent, now);
+            draft.rebase(ordinary, permanent);
             if !log.destroy {
                 draft.check_readable()?;
             }
@@ -189,7 +189,7 @@ impl Inner {
             if is_gone {
                 draft.ordinary = Standing::Ended;
             }
-            if is_gone && !log.has_login() && !log.destroy && !log.operations.is_empty() {
+            if is_gone && !log.has_login() && !log.destroy && log.has_changes() {
                 log.forget();
                 return Err(Error::new(Kind::Gone));
             }
@@ -262,7 +262,7 @@ impl Inner {
             draft.see(generation);
             state.made |= 1 << generation;
         }
-        draft.rebase(ordinary, permanent, self.core.clock.now());
+        draft.go_on(ordinary, permanent);
         let replayed = draft.replay(log);
         result.and(replayed)
     }

@@ -8,12 +8,13 @@ mod contents;
 pub(crate) use contents::Contents;
 
 use crate::{
+    Clock,
     change::{Log, Operation, Refusal},
     error::{Error, Kind},
     flash::BEFORE_THE_FIRST,
-    record::{LARGEST_RECORD, Nature, Record, Sort},
+    record::{Entry, LARGEST_RECORD, Nature, Record, Sort},
     token::Token,
-    value::Json,
+    value::{self, Json},
 };
 use dframework_session_store::{StoreKey, Timestamp, Version};
 use std::sync::Arc;
@@ -74,6 +75,8 @@ impl Standing {
 /// The layers that a user sees as one session.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Layer {
+    /// Seen in this request only, and never stored.
+    Now,
     Flash,
     Permanent,
     Ordinary,
@@ -104,8 +107,8 @@ pub(crate) struct Draft {
     visible: u8,
     /// The flash generation that was used last, in this session or the one that it replaces.
     pub(crate) last_generation: u8,
-    /// The instant that decides about values with an expiry of their own.
-    now: Timestamp,
+    /// Says which values with an expiry of their own are over.
+    clock: Clock,
     /// Sorted by key, then layer.
     puts: Vec<Put>,
     hidden: Hidden,
@@ -125,31 +128,26 @@ pub(crate) struct Found<'a> {
 }
 
 impl Draft {
-    pub(crate) fn new(
-        ordinary: Standing,
-        permanent: Standing,
-        visible: u8,
-        now: Timestamp,
-    ) -> Self {
+    pub(crate) fn new(ordinary: Standing, permanent: Standing, visible: u8, clock: Clock) -> Self {
         let mut draft = Self {
             ordinary: Standing::Absent,
             permanent: Standing::Absent,
             visible,
             last_generation: BEFORE_THE_FIRST,
-            now,
+            clock,
             puts: Vec::new(),
             hidden: Hidden::Nothing,
             owner: None,
             rotate: false,
             renew: false,
         };
-        draft.rebase(ordinary, permanent, now);
+        draft.rebase(ordinary, permanent);
         draft
     }
 
     /// Starts again on other records, without any change.
-    pub(crate) fn rebase(&mut self, ordinary: Standing, permanent: Standing, now: Timestamp) {
-        (self.ordinary, self.permanent, self.now) = (ordinary, permanent, now);
+    pub(crate) fn rebase(&mut self, ordinary: Standing, permanent: Standing) {
+        (self.ordinary, self.permanent) = (ordinary, permanent);
         if let Some(Nature::Ordinary { last_generation }) =
             self.ordinary.live().map(|live| live.record.header().nature)
         {
@@ -160,6 +158,13 @@ impl Draft {
         self.owner = None;
         self.rotate = false;
         self.renew = false;
+    }
+
+    /// Starts again on what a commit has left, with what this request alone sees.
+    pub(crate) fn go_on(&mut self, ordinary: Standing, permanent: Standing) {
+        let puts = std::mem::take(&mut self.puts);
+        self.rebase(ordinary, permanent);
+        self.puts.extend(puts.into_iter().filter(|put| put.layer == Layer::Now));
     }
 
     /// Lets the request see a generation that it made.
@@ -213,9 +218,19 @@ impl Draft {
             Operation::Permanent { entries } => self.write_permanent(entries)?,
             Operation::Flash { key, value } => {
                 check_size(key, value.len())?;
+                self.remove(key, Layer::Now);
                 self.put(key, Layer::Flash, Some((value.clone(), None)));
             }
+            Operation::Now { key, value } => {
+                self.put(key, Layer::Now, Some((value.clone(), None)));
+            }
             Operation::Forget { keys } => keys.iter().for_each(|key| self.forget(key)),
+            Operation::Clear => self.clear(),
+            Operation::Remember { key, value } => {
+                if self.get(key).is_none_or(|found| value::is_null(found.json)) {
+                    self.write(key, value.clone(), &Expiry::Set(None))?;
+                }
+            }
             Operation::Compute { key, compute } => {
                 let computed = compute(self.get(key).map(|found| found.json));
                 let value = computed.map_err(|refusal| match refusal {
@@ -240,10 +255,12 @@ impl Draft {
             Operation::Flash { .. } | Operation::Regenerate => true,
             Operation::SetOwner(owner) => self.owner() != Some(owner),
             Operation::Permanent { .. } => !lives(&self.permanent),
-            Operation::Set { key, .. } | Operation::Compute { key, .. } => {
+            Operation::Set { key, .. }
+            | Operation::Compute { key, .. }
+            | Operation::Remember { key, .. } => {
                 !lives(&self.ordinary) && self.stored(key, Layer::Permanent).is_none()
             }
-            Operation::Forget { .. } => false,
+            Operation::Forget { .. } | Operation::Clear | Operation::Now { .. } => false,
         }
     }
 
@@ -274,9 +291,15 @@ impl Draft {
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<Found<'_>> {
-        self.flash(key)
+        self.only_now(key)
+            .or_else(|| self.flash(key))
             .or_else(|| self.stored(key, Layer::Permanent))
             .or_else(|| self.stored(key, Layer::Ordinary))
+    }
+
+    /// The JSON text of a value; `null` where there is none.
+    pub(crate) fn json(&self, key: &str) -> &[u8] {
+        self.get(key).map_or(b"null", |found| found.json)
     }
 
     /// The names of all values that are seen, sorted.
@@ -288,6 +311,37 @@ impl Draft {
         keys.dedup();
         keys.retain(|key| self.get(key).is_some());
         keys
+    }
+
+    /// The layer of the loaded record in which `get` finds a value; `None` if this request has put it there.
+    pub(crate) fn recorded_in(&self, key: &str) -> Option<Layer> {
+        if self.only_now(key).is_some() {
+            return None;
+        }
+        let found = self.flash(key).map(|_| Layer::Flash).or_else(|| {
+            let layers = [Layer::Permanent, Layer::Ordinary];
+            layers.into_iter().find(|layer| self.stored(key, *layer).is_some())
+        })?;
+        self.put_at(key, found).is_none().then_some(found)
+    }
+
+    /// Whether this request may remove a loaded entry: not a message that it cannot see.
+    pub(crate) fn can_forget(&self, entry: &Entry<'_>) -> bool {
+        match entry.sort {
+            Sort::Stored { .. } => true,
+            Sort::Flash { generation, .. } => self.sees(generation),
+        }
+    }
+
+    /// The flash value that the next request may see, to be carried on.
+    pub(crate) fn stored_flash(&self, key: &str) -> Option<Json> {
+        let found = self.flash(key).filter(|found| found.generation.is_some())?;
+        Some(String::from_utf8_lossy(found.json).into())
+    }
+
+    fn only_now(&self, key: &str) -> Option<Found<'_>> {
+        let (json, _) = self.put_at(key, Layer::Now)?.value.as_ref()?;
+        Some(Found { json: json.as_bytes(), generation: None, expires_at: None })
     }
 
     fn flash(&self, key: &str) -> Option<Found<'_>> {
@@ -323,14 +377,14 @@ impl Draft {
                 stored
             }
         }?;
-        let lives = expires_at.is_none_or(|expires_at| self.now < expires_at);
+        let lives = expires_at.is_none_or(|expires_at| self.clock.now() < expires_at);
         lives.then_some(Found { json, generation: None, expires_at })
     }
 
     /// The loaded record of a layer, where it still counts.
     fn base(&self, layer: Layer) -> Option<&Record> {
         let (standing, hidden_by) = match layer {
-            Layer::Flash | Layer::Ordinary => (&self.ordinary, Hidden::Ordinary),
+            Layer::Now | Layer::Flash | Layer::Ordinary => (&self.ordinary, Hidden::Ordinary),
             Layer::Permanent => (&self.permanent, Hidden::Everything),
         };
         if self.hidden >= hidden_by { None } else { standing.live().map(|live| &live.record) }
@@ -340,6 +394,10 @@ impl Draft {
     fn write(&mut self, key: &Arc<str>, value: Json, expiry: &Expiry) -> Result<(), Error> {
         let permanent = self.stored(key, Layer::Permanent).is_some();
         let layer = if permanent { Layer::Permanent } else { Layer::Ordinary };
+        if permanent && matches!(expiry, Expiry::Set(Some(_))) {
+            let why = "it is permanent, and what expires sooner is not";
+            return Err(Error::new(Kind::Inapplicable { key: key.to_string(), why }));
+        }
         let expires_at = match expiry {
             Expiry::Set(expires_at) => *expires_at,
             Expiry::Keep => self.stored(key, layer).and_then(|found| found.expires_at),
@@ -379,17 +437,21 @@ impl Draft {
     fn set_owner(&mut self, owner: &Arc<str>) {
         match self.owner() {
             Some(current) if *current == **owner => return,
-            Some(_) => {
-                self.puts.retain(|put| put.layer == Layer::Permanent);
-                self.hidden = self.hidden.max(Hidden::Ordinary);
-            }
+            Some(_) => self.clear(),
             None => {}
         }
         self.owner = Some(owner.clone());
         self.rotate = true;
     }
 
+    /// Empties everything but permanent data.
+    fn clear(&mut self) {
+        self.puts.retain(|put| put.layer == Layer::Permanent);
+        self.hidden = self.hidden.max(Hidden::Ordinary);
+    }
+
     fn remove_flash(&mut self, key: &Arc<str>) {
+        self.remove(key, Layer::Now);
         if self.flash(key).is_some() {
             self.put(key, Layer::Flash, None);
         }
@@ -398,7 +460,7 @@ impl Draft {
     /// Removes a value from a layer, without a trace where there was none.
     fn remove(&mut self, key: &Arc<str>, layer: Layer) {
         let mut loaded = false;
-        if let Some(record) = self.base(layer) {
+        if let Some(record) = self.base(layer).filter(|_| layer != Layer::Now) {
             record.find(key, |sort, _| loaded |= matches!(sort, Sort::Stored { .. }));
         }
         if loaded {

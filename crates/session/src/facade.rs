@@ -7,6 +7,7 @@ use crate::{
 };
 use dframework_session_store::SessionId;
 use serde::{Serialize, de::DeserializeOwned};
+use std::time::Duration;
 
 tokio::task_local! {
     /// The session of the request that the running task answers.
@@ -302,6 +303,255 @@ impl Session {
         T: Serialize + DeserializeOwned,
     {
         current()?.update(key, change).await
+    }
+
+    /// Stores a value that expires by itself, `lifetime` from now.
+    ///
+    /// Only the value ends then, not the session. `update`, `increment` and `push` leave its expiry as it is;
+    /// `set` takes it away.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::set`]; [`Error::is_invalid`] for a key that is permanent.
+    ///
+    /// ```
+    /// use dframework_session::Session;
+    /// use std::time::Duration;
+    ///
+    /// # dframework_session::doctest(async {
+    /// Session::set_for("code", "271 828", Duration::from_secs(600)).await?;
+    /// assert!(Session::has("code").await?);
+    /// # Ok(()) });
+    /// ```
+    pub async fn set_for<V: Serialize>(
+        key: impl Accepts<V>,
+        value: V,
+        lifetime: Duration,
+    ) -> Result<(), Error> {
+        current()?.set_for(key, value, lifetime).await
+    }
+
+    /// Shows a value to the rest of this request, and stores it nowhere.
+    ///
+    /// It hides a stored value and a flash message of its name, until this request writes to the name.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::set`], but never [`Error::is_gone`] or [`Error::is_late`].
+    ///
+    /// ```
+    /// use dframework_session::Session;
+    ///
+    /// # dframework_session::doctest(async {
+    /// Session::now("status", "the form has mistakes").await?;
+    /// assert!(Session::has("status").await?);
+    /// # Ok(()) });
+    /// ```
+    pub async fn now<V: Serialize>(key: impl Accepts<V>, value: V) -> Result<(), Error> {
+        current()?.now(key, value).await
+    }
+
+    /// Keeps all flash messages of earlier requests for one more request.
+    ///
+    /// # Errors
+    ///
+    /// Those of every verb; [`Error::is_late`] after the response head.
+    ///
+    /// ```
+    /// use dframework_session::Session;
+    ///
+    /// # dframework_session::doctest(async {
+    /// Session::reflash().await?;
+    /// # Ok(()) });
+    /// ```
+    pub async fn reflash() -> Result<(), Error> {
+        current()?.reflash().await
+    }
+
+    /// Keeps these flash messages of earlier requests for one more request. Names without a message are passed
+    /// over.
+    ///
+    /// # Errors
+    ///
+    /// Those of every change; [`Error::is_late`] after the response head.
+    ///
+    /// ```
+    /// use dframework_session::Session;
+    ///
+    /// # dframework_session::doctest(async {
+    /// Session::keep(["status", "warning"]).await?;
+    /// # Ok(()) });
+    /// ```
+    pub async fn keep(keys: impl Select) -> Result<(), Error> {
+        current()?.keep(keys).await
+    }
+
+    /// Empties the session: flash messages and ordinary values go. Permanent data, the owner, the token and the
+    /// lifetime stay.
+    ///
+    /// # Errors
+    ///
+    /// Those of every change.
+    ///
+    /// ```
+    /// use dframework_session::Session;
+    ///
+    /// # dframework_session::doctest(async {
+    /// Session::set("cart", 3).await?;
+    /// Session::clear().await?;
+    /// assert!(Session::keys().await?.is_empty());
+    /// # Ok(()) });
+    /// ```
+    pub async fn clear() -> Result<(), Error> {
+        current()?.clear().await
+    }
+
+    /// The names of everything that `get` can see, sorted.
+    ///
+    /// # Errors
+    ///
+    /// Those of every verb.
+    ///
+    /// ```
+    /// use dframework_session::Session;
+    ///
+    /// # dframework_session::doctest(async {
+    /// Session::set("name", "guest").await?;
+    /// assert_eq!(Session::keys().await?, ["name"]);
+    /// # Ok(()) });
+    /// ```
+    pub async fn keys() -> Result<Vec<String>, Error> {
+        current()?.keys().await
+    }
+
+    /// Reads a value and forgets it.
+    ///
+    /// Two parallel requests may both read it; with [`Session::claim`], one does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::get`], and those of every change where there is a value.
+    ///
+    /// ```
+    /// use dframework_session::Session;
+    ///
+    /// # dframework_session::doctest(async {
+    /// Session::set("return_to", "/cart").await?;
+    /// assert_eq!(Session::pull("return_to").await?, Some("/cart".to_owned()));
+    /// assert!(!Session::exists("return_to").await?);
+    /// # Ok(()) });
+    /// ```
+    #[doc(alias = "take")]
+    pub async fn pull<T: DeserializeOwned>(key: impl KeyOf<T>) -> Result<Option<T>, Error> {
+        current()?.pull(key).await
+    }
+
+    /// Reads a value and removes it from the store at once: of several requests, one gets it.
+    ///
+    /// For what must be used once, such as the state of a login at another site. The removal alone is
+    /// committed; it stays even if the response is a 5xx. Other changes of the request wait for its end.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::get`], and what a commit fails with.
+    ///
+    /// ```
+    /// use dframework_session::Session;
+    ///
+    /// # dframework_session::doctest(async {
+    /// Session::set("login_state", "n0nce").await?;
+    /// assert_eq!(Session::claim("login_state").await?, Some("n0nce".to_owned()));
+    /// assert_eq!(Session::claim::<String>("login_state").await?, None);
+    /// # Ok(()) });
+    /// ```
+    pub async fn claim<T: DeserializeOwned>(key: impl KeyOf<T>) -> Result<Option<T>, Error> {
+        current()?.claim(key).await
+    }
+
+    /// Subtracts from a number; otherwise as [`Session::increment`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    ///
+    /// ```
+    /// use dframework_session::Session;
+    ///
+    /// # dframework_session::doctest(async {
+    /// assert_eq!(Session::decrement("tries_left", 1).await?, -1);
+    /// # Ok(()) });
+    /// ```
+    pub async fn decrement(key: impl KeyOf<i64>, by: i64) -> Result<i64, Error> {
+        current()?.decrement(key, by).await
+    }
+
+    /// Appends an item to a list. Absent and null are an empty one.
+    ///
+    /// Parallel requests lose no item.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_wrong_type`] when the value is no list; otherwise as [`Session::set`].
+    ///
+    /// ```
+    /// use dframework_session::Session;
+    ///
+    /// # dframework_session::doctest(async {
+    /// Session::push("cart", "tea").await?;
+    /// Session::push("cart", "milk").await?;
+    /// assert_eq!(Session::get("cart").await?, Some(vec!["tea".to_owned(), "milk".to_owned()]));
+    /// # Ok(()) });
+    /// ```
+    pub async fn push<T: Serialize>(key: impl KeyOf<Vec<T>>, item: T) -> Result<(), Error> {
+        current()?.push(key, item).await
+    }
+
+    /// Reads a value, or makes and stores it where there is none.
+    ///
+    /// If a parallel request has stored one meanwhile, that one stays; this request goes on with its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::get`] and [`Session::set`].
+    ///
+    /// ```
+    /// use dframework_session::Session;
+    ///
+    /// # dframework_session::doctest(async {
+    /// let seed: u32 = Session::remember("seed", async || 7).await?;
+    /// assert_eq!(seed, 7);
+    /// assert_eq!(Session::remember("seed", async || 8).await?, 7);
+    /// # Ok(()) });
+    /// ```
+    pub async fn remember<T, F>(key: impl KeyOf<T>, make: impl FnOnce() -> F) -> Result<T, Error>
+    where
+        T: Serialize + DeserializeOwned,
+        F: Future<Output = T>,
+    {
+        current()?.remember(key, make).await
+    }
+
+    /// As [`Session::remember`], with a function that may fail; then nothing is stored.
+    ///
+    /// # Errors
+    ///
+    /// What the function fails with, and as there.
+    ///
+    /// ```
+    /// use dframework_session::{Error, Session};
+    ///
+    /// # dframework_session::doctest(async {
+    /// let seed: u32 = Session::try_remember("seed", async || Ok::<_, Error>(7)).await?;
+    /// assert_eq!(seed, 7);
+    /// # Ok(()) });
+    /// ```
+    pub async fn try_remember<T, E, F>(key: impl KeyOf<T>, make: impl FnOnce() -> F) -> Result<T, E>
+    where
+        T: Serialize + DeserializeOwned,
+        E: From<Error>,
+        F: Future<Output = Result<T, E>>,
+    {
+        current()?.try_remember(key, make).await
     }
 
     /// Gives the session a new token; its data stays.

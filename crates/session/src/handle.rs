@@ -22,6 +22,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 /// The longest name of an owner, in bytes.
@@ -79,6 +80,8 @@ pub(crate) struct State {
     pub(crate) read: u8,
     /// Bit n: this request made flash values of generation n.
     pub(crate) made: u8,
+    /// Bit n: generation n is kept for one more request.
+    pub(crate) kept: u8,
     /// The Set-Cookie lines of what has been committed.
     pub(crate) lines: Lines,
 }
@@ -100,6 +103,7 @@ impl SessionHandle {
             log: Log::default(),
             read: 0,
             made: 0,
+            kept: 0,
             lines: Lines::default(),
         };
         let (state, turn) = (Mutex::new(state), tokio::sync::Mutex::new(()));
@@ -228,16 +232,7 @@ impl SessionHandle {
     ///
     /// As there.
     pub async fn increment(&self, key: impl KeyOf<i64>, by: i64) -> Result<i64, Error> {
-        let key: Arc<str> = checked(key.name())?.into();
-        let name = key.clone();
-        let compute = move |json: Option<&[u8]>| {
-            let current = read_as::<i64>(&name, json)?.unwrap_or(0);
-            let sum = current.checked_add(by);
-            let sum =
-                sum.ok_or(Refusal::Inapplicable("the number would leave the range of i64"))?;
-            value::encode(&name, &sum).map_err(Refusal::Error)
-        };
-        self.0.compute(key, Box::new(compute)).await
+        self.add(key, by, i64::checked_add).await
     }
 
     /// As [`Session::update`](crate::Session::update).
@@ -259,7 +254,184 @@ impl SessionHandle {
             let current = read_as::<T>(&name, json)?;
             value::encode(&name, &change(current)).map_err(Refusal::Error)
         };
-        self.0.compute(key, Box::new(compute)).await
+        self.0.compute(key, Box::new(compute), value::decode_exactly).await
+    }
+
+    /// As [`Session::set_for`](crate::Session::set_for).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn set_for<V: Serialize>(
+        &self,
+        key: impl Accepts<V>,
+        value: V,
+        lifetime: Duration,
+    ) -> Result<(), Error> {
+        let key = checked(key.name())?;
+        let value = value::encode(key, &value)?;
+        let expires_at = Some(self.0.core.clock.now().saturating_add(lifetime));
+        self.0.change(Operation::Set { key: key.into(), value, expires_at }).await
+    }
+
+    /// As [`Session::now`](crate::Session::now).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn now<V: Serialize>(&self, key: impl Accepts<V>, value: V) -> Result<(), Error> {
+        let key = checked(key.name())?;
+        let value = value::encode(key, &value)?;
+        self.0.change(Operation::Now { key: key.into(), value }).await
+    }
+
+    /// As [`Session::reflash`](crate::Session::reflash).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn reflash(&self) -> Result<(), Error> {
+        self.0.load().await?;
+        let mut state = self.0.state();
+        if state.stage == Stage::Late {
+            return Err(Error::new(Kind::Late { doing: "keeping flash messages" }));
+        }
+        state.kept |= self.0.request.carried.flash;
+        Ok(())
+    }
+
+    /// As [`Session::keep`](crate::Session::keep).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn keep(&self, keys: impl Select) -> Result<(), Error> {
+        let Selection::Keys(keys) = keys.select()? else { return self.reflash().await };
+        let keep = |mut loaded: Loaded<'_>| {
+            keys.into_iter().try_for_each(|key| match loaded.draft.stored_flash(&key) {
+                Some(value) => loaded.change(Operation::Flash { key, value }),
+                None => Ok(()),
+            })
+        };
+        self.0.with(keep).await?
+    }
+
+    /// As [`Session::clear`](crate::Session::clear).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn clear(&self) -> Result<(), Error> {
+        self.0.change(Operation::Clear).await
+    }
+
+    /// As [`Session::keys`](crate::Session::keys).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn keys(&self) -> Result<Vec<String>, Error> {
+        let names =
+            |loaded: Loaded<'_>| loaded.draft.keys().into_iter().map(str::to_owned).collect();
+        self.0.with(names).await
+    }
+
+    /// As [`Session::pull`](crate::Session::pull).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn pull<T: DeserializeOwned>(&self, key: impl KeyOf<T>) -> Result<Option<T>, Error> {
+        let key = checked(key.name())?;
+        let pull = |mut loaded: Loaded<'_>| {
+            let value = loaded.read(key)?;
+            if loaded.draft.get(key).is_some() {
+                loaded.change(Operation::Forget { keys: vec![key.into()] })?;
+            }
+            Ok(value)
+        };
+        self.0.with(pull).await?
+    }
+
+    /// As [`Session::claim`](crate::Session::claim).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn claim<T: DeserializeOwned>(&self, key: impl KeyOf<T>) -> Result<Option<T>, Error> {
+        let key: Arc<str> = checked(key.name())?.into();
+        // Loads, and says what every verb says of a session that cannot be used.
+        self.0.with(|_| ()).await?;
+        let check = |json: &[u8]| value::decode::<T>(&key, json).map(drop);
+        match self.0.claim(&key, check).await? {
+            Some(json) => value::decode(&key, json.as_bytes()),
+            None => Ok(None),
+        }
+    }
+
+    /// As [`Session::decrement`](crate::Session::decrement).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn decrement(&self, key: impl KeyOf<i64>, by: i64) -> Result<i64, Error> {
+        self.add(key, by, i64::checked_sub).await
+    }
+
+    /// As [`Session::push`](crate::Session::push).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn push<T: Serialize>(&self, key: impl KeyOf<Vec<T>>, item: T) -> Result<(), Error> {
+        let key: Arc<str> = checked(key.name())?.into();
+        // As a list of one, so that the list that it comes into is not too deep to be read.
+        let item = value::encode(&key, &[item])?;
+        let name = key.clone();
+        let compute = move |json: Option<&[u8]>| value::append(&name, json, &item);
+        self.0.compute(key, Box::new(compute), |_, _| Ok(())).await
+    }
+
+    /// As [`Session::remember`](crate::Session::remember).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn remember<T, F>(
+        &self,
+        key: impl KeyOf<T>,
+        make: impl FnOnce() -> F,
+    ) -> Result<T, Error>
+    where
+        T: Serialize + DeserializeOwned,
+        F: Future<Output = T>,
+    {
+        self.try_remember(key, || async { Ok(make().await) }).await
+    }
+
+    /// As [`Session::try_remember`](crate::Session::try_remember).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn try_remember<T, E, F>(
+        &self,
+        key: impl KeyOf<T>,
+        make: impl FnOnce() -> F,
+    ) -> Result<T, E>
+    where
+        T: Serialize + DeserializeOwned,
+        E: From<Error>,
+        F: Future<Output = Result<T, E>>,
+    {
+        let key = checked(key.name())?;
+        if let Some(value) = self.0.with(|mut loaded| loaded.read(key)).await?? {
+            return Ok(value);
+        }
+        let value = make().await?;
+        let value = value::encode(key, &value)?;
+        self.0.change(Operation::Remember { key: key.into(), value }).await?;
+        Ok(self.0.with(|loaded| value::decode_exactly(key, loaded.draft.json(key))).await??)
     }
 
     /// As [`Session::regenerate`](crate::Session::regenerate).
@@ -318,6 +490,26 @@ impl SessionHandle {
     }
 }
 
+impl SessionHandle {
+    /// Computes a number from the stored one and another.
+    async fn add(
+        &self,
+        key: impl KeyOf<i64>,
+        by: i64,
+        add: fn(i64, i64) -> Option<i64>,
+    ) -> Result<i64, Error> {
+        let key: Arc<str> = checked(key.name())?.into();
+        let name = key.clone();
+        let compute = move |json: Option<&[u8]>| {
+            let sum = add(read_as::<i64>(&name, json)?.unwrap_or(0), by);
+            let sum =
+                sum.ok_or(Refusal::Inapplicable("the number would leave the range of i64"))?;
+            value::encode(&name, &sum).map_err(Refusal::Error)
+        };
+        self.0.compute(key, Box::new(compute), value::decode_exactly).await
+    }
+}
+
 impl fmt::Debug for SessionHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionHandle").finish_non_exhaustive()
@@ -350,24 +542,22 @@ impl Inner {
     }
 
     async fn change(&self, operation: Operation) -> Result<(), Error> {
-        self.with(|loaded| loaded.change(operation)).await?
+        self.with(|mut loaded| loaded.change(operation)).await?
     }
 
-    /// Carries a computation out, and returns what is there then.
-    async fn compute<T: DeserializeOwned>(
+    /// Carries a computation out, and reads what is there then.
+    async fn compute<T>(
         &self,
         key: Arc<str>,
         compute: Compute,
+        read: impl FnOnce(&str, &[u8]) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let changed = |mut loaded: Loaded<'_>| {
+        let compute = |mut loaded: Loaded<'_>| {
             loaded.note_reading(&key);
-            let Loaded { stage, draft, log, read } = loaded;
-            let operation = Operation::Compute { key: key.clone(), compute };
-            Loaded { stage, draft: &mut *draft, log, read }.change(operation)?;
-            let json = draft.get(&key).map_or(&b"null"[..], |found| found.json);
-            value::decode_exactly(&key, json)
+            loaded.change(Operation::Compute { key: key.clone(), compute })?;
+            read(&key, loaded.draft.json(&key))
         };
-        self.with(changed).await?
+        self.with(compute).await?
     }
 
     /// Loads the records that the request's cookies name, once.
@@ -394,7 +584,9 @@ impl Inner {
         tell_of_unreadable(&permanent);
         let mut state = self.state();
         // Another task may have been here first; its changes stand.
-        state.draft.get_or_insert_with(|| Draft::new(ordinary, permanent, *flash, now));
+        state.draft.get_or_insert_with(|| {
+            Draft::new(ordinary, permanent, *flash, self.core.clock.clone())
+        });
         Ok(())
     }
 
@@ -455,10 +647,11 @@ impl Loaded<'_> {
     }
 
     /// Carries a change out and logs it, or does neither.
-    fn change(self, operation: Operation) -> Result<(), Error> {
+    fn change(&mut self, operation: Operation) -> Result<(), Error> {
         let is_login = matches!(operation, Operation::Regenerate | Operation::SetOwner(_));
         let makes_anew = self.log.destroy || self.log.has_login() || is_login;
-        if self.draft.ordinary.is_ended() && !makes_anew {
+        let is_stored = !matches!(operation, Operation::Now { .. });
+        if self.draft.ordinary.is_ended() && !makes_anew && is_stored {
             return Err(Error::new(Kind::Gone));
         }
         if self.stage == Stage::Late && self.draft.needs_cookie(&operation) {
@@ -485,7 +678,7 @@ impl Drop for Inner {
             // The handler panicked or the client hung up: a logout counts all the same.
             self.core.end_detached([&draft.ordinary, &draft.permanent]);
         }
-        if state.stage == Stage::Late && !state.log.operations.is_empty() {
+        if state.stage == Stage::Late && state.log.has_changes() {
             event::dropped_changes(&state.log.keys());
         }
     }

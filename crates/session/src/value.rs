@@ -8,7 +8,10 @@ mod entries;
 
 pub(crate) use entries::encode_entries;
 
-use crate::error::{Error, Kind};
+use crate::{
+    change::Refusal,
+    error::{Error, Kind},
+};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::ser::{CompactFormatter, Formatter, Serializer};
 use std::{
@@ -57,6 +60,17 @@ pub(crate) fn decode<T: DeserializeOwned>(key: &str, json: &[u8]) -> Result<Opti
 /// Reads JSON text as exactly this type.
 pub(crate) fn decode_exactly<T: DeserializeOwned>(key: &str, json: &[u8]) -> Result<T, Error> {
     serde_json::from_slice(json).map_err(|_| wrong_type::<T>(key, json))
+}
+
+/// Appends a list that is not empty to a list. Absent and null are an empty one.
+pub(crate) fn append(key: &str, list: Option<&[u8]>, more: &str) -> Result<Json, Refusal> {
+    let Some(json) = list.filter(|json| !is_null(json)) else { return Ok(more.into()) };
+    let list = std::str::from_utf8(json).unwrap_or_default().trim();
+    let (Some(items), Some(more)) = (list.strip_suffix(']'), more.strip_prefix('[')) else {
+        return Err(Refusal::Error(wrong_type::<Vec<()>>(key, json)));
+    };
+    let separator = if items.trim_end() == "[" { "" } else { "," };
+    Ok(format!("{items}{separator}{more}").into())
 }
 
 /// Whether this text is the JSON `null`.

@@ -15,6 +15,17 @@ use crate::{
 const RESEND_AFTER_DAYS: u64 = 30;
 
 impl Inner {
+    /// The flash generations that this response ends: bit n stands for generation n.
+    pub(super) fn aged(&self, state: &State, moment: Moment) -> u8 {
+        match moment {
+            Moment::Answer => {
+                let aged = self.request.purpose.aged(self.request.carried.flash, state.read);
+                aged & !state.made & !state.kept
+            }
+            _ => 0,
+        }
+    }
+
     /// The lines that need no commit: messages that have been shown go, `.p` is sent again.
     fn finish_cookies(&self, state: &mut State, moment: Moment) {
         let ended = state.draft.as_ref().is_some_and(|draft| draft.ordinary.is_ended());
@@ -22,7 +33,7 @@ impl Inner {
             return;
         }
         let cookies = &self.core.cookies;
-        let aged = self.request.purpose.aged(self.request.carried.flash, state.read) & !state.made;
+        let aged = self.aged(state, moment);
         for generation in (0..8).filter(|generation| aged & (1 << generation) != 0) {
             let which = Which::Flash(generation);
             state.lines.put_new(which, || cookies.remove(which));

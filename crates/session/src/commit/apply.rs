@@ -175,7 +175,7 @@ fn cookies_to_remove(request: &Request, end: &End) -> Vec<Which> {
 }
 
 /// What writing a record came to.
-enum Written {
+pub(super) enum Written {
     Nothing,
     Touched(Timestamp),
     Live(Live),
@@ -183,7 +183,7 @@ enum Written {
     Lost,
 }
 
-async fn write(core: &Core, step: &Step, now: Timestamp) -> Result<Written, Error> {
+pub(super) async fn write(core: &Core, step: &Step, now: Timestamp) -> Result<Written, Error> {
     let driver = &core.driver;
     match step {
         Step::Nothing => Ok(Written::Nothing),

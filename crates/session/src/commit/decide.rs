@@ -118,8 +118,8 @@ impl Lifetimes {
 pub(super) struct Situation<'a> {
     pub(super) draft: &'a Draft,
     pub(super) log: &'a Log,
-    /// The flash generations that were read.
-    pub(super) read: u8,
+    /// The flash generations whose companions the response removes.
+    pub(super) aged: u8,
     pub(super) request: &'a Request,
     pub(super) lifetimes: Lifetimes,
     pub(super) moment: Moment,
@@ -135,13 +135,6 @@ impl Situation<'_> {
         let written = Record::write(&header, &mut contents.entries);
         written.map_err(|size| self.draft.too_large(size, contents))
     }
-
-    fn aged(&self) -> u8 {
-        match self.moment {
-            Moment::Answer => self.request.purpose.aged(self.request.carried.flash, self.read),
-            _ => 0,
-        }
-    }
 }
 
 /// Says what becomes of the records. Nothing is written here, and nothing random is made.
@@ -154,7 +147,7 @@ pub(super) fn decide(situation: &Situation<'_>) -> Result<Plan, Error> {
     }
     let ends = log.destroy && !is_overtaken;
     let mut plan = Plan { end: ends.then(|| end(draft, *moment)), ..Plan::nothing() };
-    if *moment == Moment::Failure || log.operations.is_empty() {
+    if *moment == Moment::Failure || !log.has_changes() {
         if !log.destroy {
             plan.ordinary = touch(situation);
         }
@@ -194,7 +187,7 @@ fn ordinary_step(situation: &Situation<'_>) -> Result<(Step, Option<u8>), Error>
     if draft.ordinary.is_ended() && !log.has_login() {
         return Err(Error::new(Kind::Gone));
     }
-    let mut contents = draft.ordinary_contents(request.carried.flash, situation.aged(), *now);
+    let mut contents = draft.ordinary_contents(request.carried.flash, situation.aged, *now);
     let fresh_absolute = now.saturating_add(lifetimes.absolute);
     let live = draft.ordinary.live().filter(|_| !log.destroy);
     let mut header = match live {

@@ -1,0 +1,153 @@
+//! `claim`: taking a value out of its record at once, so that one of several requests gets it.
+//!
+//! It commits nothing but its own removal. What the request has changed besides stays in the log and is
+//! replayed on what the claim leaves.
+
+use super::{
+    apply::{Written, write},
+    decide::Step,
+    pause,
+};
+use crate::{
+    change::Operation,
+    cookie::Which,
+    draft::{Layer, Standing},
+    error::{Error, Kind},
+    handle::{Inner, Stage, State},
+    record::{Entry, Record},
+    value::Json,
+};
+use dframework_session_store::StoreError;
+use std::sync::Arc;
+
+impl Inner {
+    /// Removes a value from its record, if `check` lets what is there pass, and returns it.
+    pub(crate) async fn claim(
+        &self,
+        key: &Arc<str>,
+        check: impl Fn(&[u8]) -> Result<(), Error>,
+    ) -> Result<Option<Json>, Error> {
+        let _one_at_a_time = self.turn().await;
+        let mut queued = None;
+        for round in 0..self.core.driver.rounds() {
+            let Some((json, layer)) = self.claimable(key, &check)? else { return Ok(None) };
+            let Some(layer) = layer else {
+                // Only in what this request has not committed: nobody else can have it.
+                self.forget_in_log(key)?;
+                return Ok(Some(json));
+            };
+            let step = self.removal(key, layer)?;
+            match write(&self.core, &step, self.core.clock.now()).await? {
+                Written::Lost => {}
+                written => {
+                    self.take_claimed(key, layer, written)?;
+                    return Ok(Some(json));
+                }
+            }
+            match queued {
+                None => queued = self.core.enter_queue(self.queue_key()).await,
+                Some(_) => pause(round).await,
+            }
+            let (ordinary, permanent) = self.reload().await?;
+            self.state().begin_again(ordinary, permanent)?;
+        }
+        let error = StoreError::unavailable("a value was claimed by others again and again");
+        Err(Error::unavailable("claiming", error))
+    }
+
+    /// The value that `get` finds, and the layer of the record that holds it, if one does.
+    fn claimable(
+        &self,
+        key: &str,
+        check: &impl Fn(&[u8]) -> Result<(), Error>,
+    ) -> Result<Option<(Json, Option<Layer>)>, Error> {
+        let mut state = self.state();
+        let State { draft: Some(draft), read, .. } = &mut *state else { return Ok(None) };
+        let Some(found) = draft.get(key) else { return Ok(None) };
+        check(found.json)?;
+        if let Some(generation) = found.generation {
+            *read |= 1 << generation;
+        }
+        let json = String::from_utf8_lossy(found.json).into();
+        Ok(Some((json, draft.recorded_in(key))))
+    }
+
+    /// The step that takes the key out of one of the two records, and does nothing else.
+    fn removal(&self, key: &str, layer: Layer) -> Result<Step, Error> {
+        let state = self.state();
+        let draft = state.draft.as_ref();
+        let standing = draft.map(|draft| match layer {
+            Layer::Permanent => &draft.permanent,
+            _ => &draft.ordinary,
+        });
+        let (Some(draft), Some(live)) = (draft, standing.and_then(Standing::live)) else {
+            return Ok(Step::Nothing);
+        };
+        let mut entries: Vec<Entry<'_>> = live.record.entries().collect();
+        entries.retain(|entry| entry.key != key || !draft.can_forget(entry));
+        let mut header = live.record.header();
+        header.stamp = self.core.stamp()?;
+        let is_empty = entries.is_empty();
+        // It is smaller than the record that it replaces.
+        let record = Record::write(&header, &mut entries);
+        let record = record.map_err(|_| Error::new(Kind::Corrupt { why: "it is too large" }))?;
+        let live = live.clone();
+        if layer != Layer::Permanent {
+            let now = self.core.clock.now();
+            let expires_at = self.core.lifetimes.idle_deadline(now, header.absolute);
+            return Ok(Step::Save { live, record, expires_at });
+        }
+        if is_empty && state.stage == Stage::Open {
+            return Ok(Step::Retire { live, record });
+        }
+        let expires_at = live.expires_at;
+        Ok(Step::Save { live, record, expires_at })
+    }
+
+    /// Goes on with the record that the claim has left.
+    fn take_claimed(&self, key: &Arc<str>, layer: Layer, written: Written) -> Result<(), Error> {
+        let mut state = self.state();
+        let (ordinary, permanent) = match &state.draft {
+            Some(draft) => (draft.ordinary.clone(), draft.permanent.clone()),
+            None => return Ok(()),
+        };
+        let (ordinary, permanent) = match (written, layer) {
+            (Written::Live(live), Layer::Permanent) => (ordinary, Standing::Live(live)),
+            (Written::Live(live), _) => (Standing::Live(live), permanent),
+            (Written::Ended, _) => {
+                let line = self.core.cookies.remove(Which::Permanent);
+                state.lines.put(Which::Permanent, line);
+                (ordinary, Standing::Absent)
+            }
+            _ => (ordinary, permanent),
+        };
+        state.begin_again(ordinary, permanent)?;
+        drop(state);
+        self.forget_in_log(key)
+    }
+
+    /// Lets the request's own commit forget what is left of the key elsewhere.
+    fn forget_in_log(&self, key: &Arc<str>) -> Result<(), Error> {
+        let mut state = self.state();
+        let State { draft: Some(draft), log, .. } = &mut *state else { return Ok(()) };
+        if draft.get(key).is_none() {
+            return Ok(());
+        }
+        let operation = Operation::Forget { keys: vec![key.clone()] };
+        draft.apply(&operation)?;
+        log.operations.push(operation);
+        Ok(())
+    }
+}
+
+impl State {
+    /// Starts again on other records, and carries the log out on them.
+    fn begin_again(&mut self, ordinary: Standing, permanent: Standing) -> Result<(), Error> {
+        let Self { draft: Some(draft), log, .. } = self else { return Ok(()) };
+        draft.rebase(ordinary, permanent);
+        if !log.destroy {
+            draft.check_readable()?;
+        }
+        draft.replay(log).map_err(super::unreplayable)
+    }
+}
