@@ -8,7 +8,7 @@ mod apply;
 mod claim;
 mod decide;
 
-pub(crate) use apply::end_quietly;
+pub(crate) use apply::{end_quietly, end_record, remember_until};
 pub(crate) use decide::Lifetimes;
 
 use crate::{

@@ -147,7 +147,7 @@ impl Driver {
 
 impl Remote {
     /// A call that has not been answered in time may have been carried out.
-    async fn within<T>(
+    pub(crate) async fn within<T>(
         &self,
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {

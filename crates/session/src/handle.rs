@@ -607,6 +607,11 @@ impl Inner {
         Ok((keep_ended(ordinary, new_ordinary), keep_ended(permanent, new_permanent)))
     }
 
+    /// Where the ordinary record is, if it lives.
+    pub(crate) fn ordinary_key(&self) -> Option<StoreKey> {
+        self.state().draft.as_ref()?.ordinary.live().map(|live| live.key)
+    }
+
     /// The key at which commits of this request meet others.
     pub(crate) fn queue_key(&self) -> Option<StoreKey> {
         let state = self.state();

@@ -32,18 +32,29 @@
 //! | [`get(key)`](Session::get) | the value, or `None` |
 //! | [`get_or(key, default)`](Session::get_or) | the value, or the default where it is absent or null |
 //! | [`set(key, value)`](Session::set) | stores a value |
+//! | [`set_for(key, value, lifetime)`](Session::set_for) | stores a value that expires by itself |
 //! | [`permanent(map)`](Session::permanent) | stores each entry for ten years |
 //! | [`flash(key, value)`](Session::flash) | stores a value for this request and the next |
+//! | [`now(key, value)`](Session::now) | shows a value to this request only |
+//! | [`reflash()`](Session::reflash) · [`keep(keys)`](Session::keep) | all messages · these messages for one more request |
 //! | [`forget(key)`, `forget([keys])`](Session::forget) | removes these values |
 //! | [`forget(..)`](Session::forget), [`destroy()`](Session::destroy) | ends the session, its permanent data and its cookies |
+//! | [`clear()`](Session::clear) | removes everything but permanent data; same session, same owner |
 //! | [`has(key)`](Session::has) · [`exists(key)`](Session::exists) | whether there is a value that is not null · any value |
-//! | [`all()`](Session::all) | everything, as JSON values by name |
-//! | [`increment(key, by)`](Session::increment) | adds to a number, safe against parallel requests |
+//! | [`keys()`](Session::keys) · [`all()`](Session::all) | the names · everything, as JSON values by name |
+//! | [`pull(key)`](Session::pull) · [`claim(key)`](Session::claim) | reads and forgets · the same at once: one of parallel requests gets it |
+//! | [`increment(key, by)`](Session::increment) · [`decrement`](Session::decrement) | adds to a number, safe against parallel requests |
+//! | [`push(key, item)`](Session::push) | appends to a list, safe against parallel requests |
 //! | [`update(key, function)`](Session::update) | makes a new value of the stored one, safe against parallel requests |
+//! | [`remember(key, make)`](Session::remember) · [`try_remember`](Session::try_remember) | the value, or a new one that is stored |
 //! | [`regenerate()`](Session::regenerate) | a new token, the same data |
 //! | [`set_owner(owner)`](Session::set_owner) · [`owner()`](Session::owner) | the login · whose session it is |
 //! | [`id()`](Session::id) | the public id, for logs |
 //! | [`save()`](Session::save) | commits now instead of with the response |
+//! | [`handle()`](Session::handle) · [`scope`](Session::scope) · [`spawn`](Session::spawn) | carry the session to another task |
+//!
+//! From outside a request, [`Sessions`] lists the sessions of an owner ([`of`](Sessions::of)), ends them
+//! ([`revoke`](Sessions::revoke), [`revoke_others`](Sessions::revoke_others), [`revoke_all`](Sessions::revoke_all)) and counts.
 //!
 //! `get` followed by `set` is not protected against parallel requests: use `increment` or `update`.
 //!
@@ -90,6 +101,8 @@ mod flash;
 
 mod commit;
 
+mod owned;
+
 // What these use.
 mod clock;
 mod config;
@@ -117,6 +130,7 @@ pub use facade::Session;
 pub use handle::SessionHandle;
 pub use key::{Accepts, Key, KeyName, KeyOf, Select};
 pub use memory::MemoryStore;
+pub use owned::OwnedSession;
 pub use sessions::{CommitError, HeadChanges, RequestHead, ResponseHead, Sessions};
 
 /// Runs an example of the documentation inside a request.

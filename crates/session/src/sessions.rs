@@ -48,7 +48,7 @@ use std::{
 /// # }).unwrap();
 /// ```
 #[derive(Clone)]
-pub struct Sessions(Arc<Core>);
+pub struct Sessions(pub(crate) Arc<Core>);
 
 /// What all requests share.
 pub(crate) struct Core {

@@ -144,7 +144,11 @@ async fn carry_out_end(
 }
 
 /// Ends a record; `false` when there was none. A lost answer is looked up.
-async fn end_record(driver: &Driver, key: &StoreKey, until: Timestamp) -> Result<bool, Error> {
+pub(crate) async fn end_record(
+    driver: &Driver,
+    key: &StoreKey,
+    until: Timestamp,
+) -> Result<bool, Error> {
     let error = match driver.end(key, until).await {
         Ok(ended) => return Ok(ended),
         Err(error) => error,
@@ -298,6 +302,11 @@ async fn find_again(driver: &Driver, key: &StoreKey, record: &Record) -> Option<
     looked.await.ok().and(found)
 }
 
+/// Until when a token that ends now is remembered.
+pub(crate) fn remember_until(core: &Core) -> Timestamp {
+    core.clock.now().saturating_add(REMEMBERED)
+}
+
 /// Ends the records of a `destroy` that nobody waits for: it counts, whatever became of the request.
 ///
 /// As where somebody waits, a session that another request has ended or moved keeps its permanent data.
@@ -306,7 +315,7 @@ pub(crate) async fn end_quietly(
     ordinary: Option<StoreKey>,
     permanent: Option<StoreKey>,
 ) {
-    let until = core.clock.now().saturating_add(REMEMBERED);
+    let until = remember_until(core);
     for key in ordinary.into_iter().chain(permanent) {
         match core.driver.end(&key, until).await {
             Ok(true) => {}

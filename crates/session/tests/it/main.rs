@@ -13,6 +13,7 @@ mod lifecycle;
 mod lifetimes;
 mod memory_store;
 mod outcomes;
+mod owned;
 mod permanent;
 mod permanent_life;
 mod records;

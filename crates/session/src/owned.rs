@@ -1,0 +1,248 @@
+//! The sessions of a user, from outside their requests: listing, ending, counting.
+//!
+//! Nothing here shows a token, a key of a store or a value. Permanent data is no login and stays as it is.
+
+use crate::{
+    Error, SessionHandle, Sessions,
+    commit::{end_record, remember_until},
+    driver::Driver,
+};
+use dframework_session_store::{Entry, Page, SessionId, StoreKey, Timestamp};
+use std::time::Duration;
+
+/// One session in a user's list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct OwnedSession {
+    /// Its public id: what [`Session::id`](crate::Session::id) tells inside the session itself.
+    pub id: SessionId,
+    /// When it began.
+    pub created: Timestamp,
+    /// When it was last used: then, or up to a tenth of the idle timeout before.
+    pub last_seen: Timestamp,
+}
+
+impl Sessions {
+    /// Lists the sessions of an owner that live, in the order of their ids: at most `limit` of them, from the
+    /// first one behind `after`.
+    ///
+    /// Pages that are read one after the other show every session once that lives all the while.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_unavailable`] when the store cannot be reached.
+    ///
+    /// ```
+    /// use dframework_session::{RequestHead, ResponseHead, Sessions};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let sessions = Sessions::memory();
+    /// let login = sessions.open(RequestHead::new("POST"));
+    /// login.set_owner("42").await?;
+    /// login.save().await?;
+    ///
+    /// let first_page = sessions.of("42", None, 20).await?;
+    /// assert_eq!(Some(first_page[0].id), login.id().await?);
+    /// # Ok::<(), dframework_session::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub async fn of(
+        &self,
+        owner: impl AsRef<str>,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> Result<Vec<OwnedSession>, Error> {
+        let now = self.0.clock.now();
+        let idle = self.0.lifetimes.idle;
+        let entries = self.0.driver.owned_by(owner.as_ref(), now, after, limit).await?;
+        let shown = entries.into_iter().map(|(id, entry)| {
+            let last_seen = before(entry.expires_at, idle).min(now).max(entry.created);
+            OwnedSession { id, created: entry.created, last_seen }
+        });
+        Ok(shown.collect())
+    }
+
+    /// Ends the session with this id, as a logout does. Returns whether there was one.
+    ///
+    /// A request of that session that is under way finds it gone.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_unavailable`] when the store cannot be reached.
+    ///
+    /// ```
+    /// use dframework_session::{RequestHead, Sessions};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let sessions = Sessions::memory();
+    /// let login = sessions.open(RequestHead::new("POST"));
+    /// login.set_owner("42").await?;
+    /// login.save().await?;
+    ///
+    /// let id = login.id().await?.expect("saved sessions have an id");
+    /// assert!(sessions.revoke(id).await?);
+    /// assert!(!sessions.revoke(id).await?);
+    /// # Ok::<(), dframework_session::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub async fn revoke(&self, id: SessionId) -> Result<bool, Error> {
+        match self.0.driver.find(&id).await? {
+            Some(entry) => end_record(&self.0.driver, &entry.key, remember_until(&self.0)).await,
+            None => Ok(false),
+        }
+    }
+
+    /// Ends all sessions of an owner. Returns how many there were.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_unavailable`] when the store cannot be reached; some may have ended then.
+    ///
+    /// ```
+    /// use dframework_session::{RequestHead, Sessions};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let sessions = Sessions::memory();
+    /// let login = sessions.open(RequestHead::new("POST"));
+    /// login.set_owner("42").await?;
+    /// login.save().await?;
+    ///
+    /// assert_eq!(sessions.revoke_all("42").await?, 1);
+    /// assert!(sessions.of("42", None, 20).await?.is_empty());
+    /// # Ok::<(), dframework_session::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub async fn revoke_all(&self, owner: impl AsRef<str>) -> Result<usize, Error> {
+        self.0.driver.end_owned_by(owner.as_ref(), None, remember_until(&self.0)).await
+    }
+
+    /// Ends all sessions of the owner of this one, but not this one. Returns how many there were.
+    ///
+    /// A session without an owner has no others.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_unavailable`] when the store cannot be reached; some may have ended then.
+    ///
+    /// ```
+    /// use dframework_session::{RequestHead, Sessions};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let sessions = Sessions::memory();
+    /// for _ in 0..3 {
+    ///     let elsewhere = sessions.open(RequestHead::new("POST"));
+    ///     elsewhere.set_owner("42").await?;
+    ///     elsewhere.save().await?;
+    /// }
+    /// let here = sessions.open(RequestHead::new("POST"));
+    /// here.set_owner("42").await?;
+    /// here.save().await?;
+    ///
+    /// assert_eq!(sessions.revoke_others(&here).await?, 3);
+    /// assert_eq!(sessions.of("42", None, 20).await?.len(), 1);
+    /// # Ok::<(), dframework_session::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub async fn revoke_others(&self, handle: &SessionHandle) -> Result<usize, Error> {
+        let Some(owner) = handle.owner().await? else { return Ok(0) };
+        let here = handle.0.ordinary_key();
+        self.0.driver.end_owned_by(&owner, here.as_ref(), remember_until(&self.0)).await
+    }
+
+    /// Counts the records that live: sessions, and permanent data.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_unavailable`] when the store cannot be reached.
+    ///
+    /// ```
+    /// use dframework_session::{RequestHead, Sessions};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let sessions = Sessions::memory();
+    /// assert_eq!(sessions.count().await?, 0);
+    /// # Ok::<(), dframework_session::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub async fn count(&self) -> Result<u64, Error> {
+        self.0.driver.count(self.0.clock.now()).await
+    }
+}
+
+impl Driver {
+    /// The sessions of an owner by their ids, in the order of ids.
+    async fn owned_by(
+        &self,
+        owner: &str,
+        now: Timestamp,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> Result<Vec<(SessionId, Entry)>, Error> {
+        match self {
+            Self::Memory(memory) => {
+                // Keys are tokens here, in another order than ids: the whole list is needed for a page of it.
+                let all = Page { after: None, limit: usize::MAX };
+                let entries = memory.owned_by(owner, now, all).into_iter();
+                let mut owned: Vec<_> =
+                    entries.map(|entry| (memory.id(&entry.key), entry)).collect();
+                owned.retain(|(id, _)| after.is_none_or(|after| *id > after));
+                owned.sort_unstable_by_key(|(id, _)| *id);
+                owned.truncate(limit);
+                Ok(owned)
+            }
+            Self::Store(remote) => {
+                let page = Page { after: after.map(|id| last_key_of(&id)), limit };
+                let entries = remote.within(remote.store.owned_by(owner, now, page)).await;
+                let entries = entries.map_err(|error| Error::unavailable("listing", error))?;
+                Ok(entries.into_iter().map(|entry| (entry.key.id(), entry)).collect())
+            }
+        }
+    }
+
+    async fn find(&self, id: &SessionId) -> Result<Option<Entry>, Error> {
+        match self {
+            Self::Memory(memory) => Ok(memory.find(id)),
+            Self::Store(remote) => {
+                let found = remote.within(remote.store.find(id)).await;
+                found.map_err(|error| Error::unavailable("finding a session", error))
+            }
+        }
+    }
+
+    async fn end_owned_by(
+        &self,
+        owner: &str,
+        except: Option<&StoreKey>,
+        until: Timestamp,
+    ) -> Result<usize, Error> {
+        match self {
+            Self::Memory(memory) => Ok(memory.end_owned_by(owner, except, until)),
+            Self::Store(remote) => {
+                let ended = remote.within(remote.store.end_owned_by(owner, except, until)).await;
+                ended.map_err(|error| Error::unavailable("ending sessions", error))
+            }
+        }
+    }
+
+    async fn count(&self, now: Timestamp) -> Result<u64, Error> {
+        match self {
+            Self::Memory(memory) => Ok(memory.count(now)),
+            Self::Store(remote) => {
+                let count = remote.within(remote.store.count(now)).await;
+                count.map_err(|error| Error::unavailable("counting", error))
+            }
+        }
+    }
+}
+
+/// The last key that a session with this id can have.
+fn last_key_of(id: &SessionId) -> StoreKey {
+    let mut key = [0xff; 32];
+    key[..16].copy_from_slice(id.as_bytes());
+    StoreKey::from_bytes(key)
+}
+
+fn before(instant: Timestamp, span: Duration) -> Timestamp {
+    let span = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+    Timestamp::from_millis(instant.as_millis().saturating_sub(span))
+}
