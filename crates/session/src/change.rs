@@ -78,8 +78,19 @@ pub(crate) struct Log {
     pub(crate) operations: Vec<Operation>,
     /// Which operations have been carried out on the permanent record already.
     pub(crate) settled: Vec<Settled>,
+    /// What nobody knows of the last commit.
+    pub(crate) unsettled: Option<Unsettled>,
     /// Counts `destroy` calls, so that a commit under way learns that its operations were discarded.
     pub(crate) epoch: u32,
+}
+
+/// A step of a commit that may have been carried out, though neither its answer nor a look has told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unsettled {
+    /// The end of a record: the tombstone that it leaves is kept until then.
+    End { until: Timestamp },
+    /// The writing of one of the records with the log's first operations in it.
+    Write { stamp: u64, operations: usize },
 }
 
 /// That the permanent record holds what the log's first operations made of it.
@@ -107,6 +118,48 @@ impl Log {
     pub(crate) fn forget(&mut self) {
         self.operations.clear();
         self.settled.clear();
+        self.unsettled = None;
+    }
+
+    /// Drops the first operations: they have been committed.
+    pub(crate) fn drop_first(&mut self, count: usize) {
+        self.operations.drain(..count.min(self.operations.len()));
+        self.settled.clear();
+        self.unsettled = None;
+    }
+
+    /// Adds an operation. Of two `set`s in a row, the second is all that matters.
+    pub(crate) fn push(&mut self, operation: Operation) {
+        if let (Some(Operation::Set { key: last, .. }), Operation::Set { key, .. }) =
+            (self.operations.last(), &operation)
+            && last == key
+            && self.settled.is_empty()
+            && self.unsettled.is_none()
+        {
+            self.operations.pop();
+        }
+        self.operations.push(operation);
+    }
+
+    /// Looks in freshly loaded records for a write whose answer was lost.
+    ///
+    /// `before` is the permanent record as it was when that write was planned.
+    pub(crate) fn settle_unsettled(
+        &mut self,
+        before: &Standing,
+        ordinary: &Standing,
+        permanent: &Standing,
+    ) {
+        let Some(Unsettled::Write { stamp, operations }) = self.unsettled else { return };
+        let is_written = |standing: &Standing| {
+            standing.live().is_some_and(|live| live.record.header().stamp == Some(stamp))
+        };
+        if is_written(ordinary) {
+            self.drop_first(operations);
+        } else if is_written(permanent) {
+            self.settled.push(Settled { operations, before: before.clone() });
+            self.unsettled = None;
+        }
     }
 
     pub(crate) fn destroy(&mut self) {

@@ -8,22 +8,23 @@ mod apply;
 mod claim;
 mod decide;
 
-pub(crate) use apply::{end_quietly, end_record, remember_until};
+pub(crate) use apply::{Ending, end_quietly, end_record, remember_until};
 pub(crate) use decide::Lifetimes;
 
 use crate::{
-    change::Settled,
+    change::{Settled, Unsettled},
     cookie::Which,
     draft::Standing,
     driver::{At, Driver},
-    error::{Error, Kind},
-    handle::{Inner, State},
+    error::{Error, Kind, Record},
+    handle::{Inner, Stage, State},
     queue::Turn,
     sessions::Core,
+    value::Json,
 };
-use apply::{Progress, Round, apply};
+use apply::{Ended, Progress, Round, apply};
 use decide::{Plan, Situation, decide};
-use dframework_session_store::{StoreError, StoreKey};
+use dframework_session_store::{StoreError, StoreKey, Timestamp};
 use std::{sync::Arc, time::Duration};
 
 /// When a commit happens, and what that allows.
@@ -41,15 +42,28 @@ pub(crate) enum Moment {
     LateSave,
 }
 
-impl Moment {
-    pub(crate) fn of_status(status: u16) -> Self {
-        match status {
-            101 => Self::Upgrade,
-            500.. => Self::Failure,
-            _ => Self::Answer,
+/// Who asks for a commit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Occasion {
+    /// The response head is ready.
+    Head { status: u16 },
+    /// `save`.
+    Save,
+}
+
+impl Occasion {
+    pub(crate) fn moment(self, stage: Stage) -> Moment {
+        match (self, stage) {
+            (Self::Head { status: 101 }, _) => Moment::Upgrade,
+            (Self::Head { status: 500.. }, _) => Moment::Failure,
+            (Self::Head { .. }, _) => Moment::Answer,
+            (Self::Save, Stage::Open) => Moment::Save,
+            (Self::Save, Stage::Late) => Moment::LateSave,
         }
     }
+}
 
+impl Moment {
     /// Whether the response can still carry cookies.
     fn sends_cookies(self) -> bool {
         !matches!(self, Self::Upgrade | Self::LateSave)
@@ -65,20 +79,54 @@ struct Mark {
 
 impl Inner {
     /// Commits the log, round after round.
-    pub(crate) async fn commit(&self, moment: Moment) -> Result<(), Error> {
-        let Some(first) = self.plan(moment)? else { return Ok(()) };
+    pub(crate) async fn commit(&self, occasion: Occasion) -> Result<(), Error> {
+        // First the turn, then the plan: what waits here must see what those before it have committed.
         let _one_at_a_time = self.turn().await;
-        let mut progress = Progress::default();
+        let moment = self.begin(occasion);
+        let Some(first) = self.plan(moment)? else { return Ok(()) };
+        let mut progress = Progress { earlier_end: self.earlier_end(), ..Progress::default() };
         let result = match self.rounds(moment, first, &mut progress).await {
             Ok(mark) => self.confirm_permanent(&progress).await.map(|()| mark),
             Err(error) => Err(error),
         };
         if let (Err(error), Some(made)) = (&result, progress.made_permanent)
-            && error.is_gone()
+            && error.is_session_gone()
         {
             end_quietly(&self.core, None, Some(made)).await;
         }
+        if progress.overtaken {
+            self.end_own_permanent().await;
+        }
         self.take_over(progress, result)
+    }
+
+    /// Ends the permanent record that this request has made: its cookie does not go out.
+    async fn end_own_permanent(&self) {
+        let made = self.state().made_permanent.take();
+        if let Some(key) = made {
+            end_quietly(&self.core, None, Some(key)).await;
+            if let Some(draft) = &mut self.state().draft {
+                draft.permanent = Standing::Absent;
+            }
+        }
+    }
+
+    /// Until when the tombstone is kept that an earlier try of `destroy` may have left.
+    fn earlier_end(&self) -> Option<Timestamp> {
+        match self.state().log.unsettled {
+            Some(Unsettled::End { until }) => Some(until),
+            _ => None,
+        }
+    }
+
+    /// What the occasion allows now. From its commit on, a response head can take no further cookies.
+    fn begin(&self, occasion: Occasion) -> Moment {
+        let mut state = self.state();
+        let moment = occasion.moment(state.stage);
+        if let Occasion::Head { .. } = occasion {
+            state.stage = Stage::Late;
+        }
+        moment
     }
 
     /// Waits until nobody else talks to the store for this request.
@@ -132,7 +180,7 @@ impl Inner {
             let applied = apply(core, &self.request, &plan, progress, now).await;
             self.settle(progress, mark)?;
             match applied? {
-                Round::Done => return Ok(mark),
+                Round::Done => return plan.refused.map_or(Ok(mark), Err),
                 Round::Overtaken if !self.state().log.has_login() => return Ok(mark),
                 Round::Overtaken | Round::Lost => {}
             }
@@ -152,14 +200,21 @@ impl Inner {
         let done = std::mem::take(&mut progress.done);
         let mut state = self.state();
         let State { draft: Some(draft), log, .. } = &mut *state else { return Ok(()) };
-        if !done.ended && done.permanent.is_none() {
+        let is_same_log = mark.epoch == log.epoch;
+        if is_same_log && (done.unsettled.is_some() || done.ended.is_some()) {
+            log.unsettled = done.unsettled;
+        }
+        if done.ended.is_none() && done.permanent.is_none() {
             return Ok(());
         }
-        let is_same_log = mark.epoch == log.epoch;
         let (mut ordinary, mut permanent) = (draft.ordinary.clone(), draft.permanent.clone());
-        if done.ended {
-            (ordinary, permanent) = (Standing::Absent, Standing::Absent);
-            log.destroy &= !is_same_log;
+        if let Some(ended) = done.ended {
+            ordinary = Standing::Absent;
+            if ended == Ended::Both {
+                permanent = Standing::Absent;
+                // A `destroy` that was called meanwhile is still to be carried out.
+                log.destroy = log.destroy && !is_same_log;
+            }
         }
         if let Some(standing) = done.permanent {
             let before = std::mem::replace(&mut permanent, standing);
@@ -174,34 +229,15 @@ impl Inner {
     /// Loads the records again, replays the log on them and makes a new plan.
     async fn plan_again(&self, moment: Moment) -> Result<(Plan, Mark), Error> {
         let (ordinary, permanent) = self.reload().await?;
-        {
-            let mut state = self.state();
-            let State { draft: Some(draft), log, .. } = &mut *state else {
-                return Ok((Plan::nothing(), Mark { epoch: 0, operations: 0 }));
-            };
-            let was_live = draft.ordinary.live().is_some();
-            draft.rebase(ordinary, permanent);
-            if !log.destroy {
-                draft.check_readable()?;
-            }
-            let is_gone =
-                draft.ordinary.live().is_none() && (was_live || draft.ordinary.is_ended());
-            if is_gone {
-                draft.ordinary = Standing::Ended;
-            }
-            if is_gone && !log.has_login() && !log.destroy && log.has_changes() {
-                log.forget();
-                return Err(Error::new(Kind::Gone));
-            }
-            draft.replay(log).map_err(unreplayable)?;
-        }
+        self.state().begin_again(ordinary, permanent)?;
         let planned = self.plan(moment).map_err(unreplayable)?;
         Ok(planned.unwrap_or((Plan::nothing(), self.mark())))
     }
 
     /// Whether a commit would not need the store.
-    pub(crate) fn has_nothing_to_do(&self, moment: Moment) -> bool {
-        matches!(self.plan(moment), Ok(None) | Err(_))
+    pub(crate) fn has_nothing_to_do(&self, occasion: Occasion) -> Result<bool, Error> {
+        let moment = occasion.moment(self.state().stage);
+        Ok(self.plan(moment)?.is_none())
     }
 
     fn mark(&self) -> Mark {
@@ -220,7 +256,7 @@ impl Inner {
         let mut ended = false;
         let show = |_, at| ended = matches!(at, At::Ended { .. });
         self.core.driver.load(&[key], show).await?;
-        if ended { Err(Error::new(Kind::Gone)) } else { Ok(()) }
+        if ended { Err(Error::gone(Record::Session)) } else { Ok(()) }
     }
 
     /// Makes what was committed the state of this request.
@@ -228,15 +264,15 @@ impl Inner {
         let mut state = self.state();
         let state = &mut *state;
         let Some(draft) = &mut state.draft else { return result.map(drop) };
-        let gone = matches!(&result, Err(error) if error.is_gone());
+        let gone = matches!(&result, Err(error) if error.is_session_gone());
         let log = &mut state.log;
         match &result {
             Ok(mark) if mark.epoch == log.epoch => {
-                log.operations.drain(..mark.operations.min(log.operations.len()));
-                log.settled.clear();
+                log.drop_first(mark.operations);
                 log.destroy = false;
             }
-            Err(_) if gone => log.forget(),
+            // What can never be committed goes as a whole: a part of it would be worse than nothing.
+            Err(error) if error.status() == 409 => log.forget(),
             // What is in the log was asked for after the commit began, or can be tried again.
             _ => {}
         }
@@ -254,6 +290,7 @@ impl Inner {
             lines.remove(Which::Permanent);
             permanent = Standing::Ended;
         }
+        state.made_permanent = progress.made_permanent.or(state.made_permanent);
         if progress.ended || progress.overtaken {
             state.lines.clear();
         }
@@ -265,6 +302,36 @@ impl Inner {
         draft.go_on(ordinary, permanent);
         let replayed = draft.replay(log);
         result.and(replayed)
+    }
+}
+
+impl State {
+    /// Starts again on other records, and carries the log out on them.
+    ///
+    /// What does not apply to them is an error, and the log is dropped as a whole.
+    fn begin_again(&mut self, ordinary: Standing, permanent: Standing) -> Result<(), Error> {
+        let Self { draft: Some(draft), log, .. } = self else { return Ok(()) };
+        log.settle_unsettled(&draft.permanent, &ordinary, &permanent);
+        let was_live = draft.ordinary.live().is_some();
+        draft.rebase(ordinary, permanent);
+        if !log.destroy {
+            draft.check_readable()?;
+        }
+        let is_gone = draft.ordinary.live().is_none() && (was_live || draft.ordinary.is_ended());
+        if is_gone {
+            draft.ordinary = Standing::Ended;
+        }
+        if is_gone && !log.has_login() && !log.destroy && log.has_changes() {
+            log.forget();
+            return Err(Error::gone(Record::Session));
+        }
+        let replayed = draft.replay(log).map_err(unreplayable);
+        if replayed.is_err() {
+            log.forget();
+            let (ordinary, permanent) = (draft.ordinary.clone(), draft.permanent.clone());
+            draft.go_on(ordinary, permanent);
+        }
+        replayed
     }
 }
 
@@ -316,13 +383,30 @@ impl Core {
 }
 
 /// A commit to a store runs in a task of its own: a client that hangs up does not cut it in half.
-pub(crate) async fn commit_to_the_end(inner: Arc<Inner>, moment: Moment) -> Result<(), Error> {
-    if !inner.core.driver.waits() || inner.has_nothing_to_do(moment) {
-        return inner.commit(moment).await;
+pub(crate) async fn commit_to_the_end(inner: Arc<Inner>, occasion: Occasion) -> Result<(), Error> {
+    if !inner.core.driver.waits() || inner.has_nothing_to_do(occasion).unwrap_or(false) {
+        return inner.commit(occasion).await;
     }
-    let task = tokio::spawn(async move { inner.commit(moment).await });
+    finished(tokio::spawn(async move { inner.commit(occasion).await })).await
+}
+
+/// As [`commit_to_the_end`], for a value that is claimed.
+pub(crate) async fn claim_to_the_end(
+    inner: Arc<Inner>,
+    key: Arc<str>,
+    check: impl Fn(&[u8]) -> Result<(), Error> + Send + Sync + 'static,
+) -> Result<Option<Json>, Error> {
+    if !inner.core.driver.waits() {
+        return inner.claim(&key, check).await;
+    }
+    finished(tokio::spawn(async move { inner.claim(&key, check).await })).await
+}
+
+async fn finished<T>(task: tokio::task::JoinHandle<Result<T, Error>>) -> Result<T, Error> {
     match task.await {
         Ok(result) => result,
+        // The panic of a closure that was replayed is the request's own.
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         Err(_) => {
             let error = StoreError::unknown_outcome("the task of the commit ended early");
             Err(Error::unavailable("committing", error))

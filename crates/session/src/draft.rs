@@ -10,14 +10,15 @@ pub(crate) use contents::Contents;
 use crate::{
     Clock,
     change::{Log, Operation, Refusal},
-    error::{Error, Kind},
+    error::{self, Error, Kind},
     flash::BEFORE_THE_FIRST,
+    load::Loaded,
     record::{Entry, LARGEST_RECORD, Nature, Record, Sort},
     token::Token,
     value::{self, Json},
 };
 use dframework_session_store::{StoreKey, Timestamp, Version};
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// What is known of a record that the request's cookie names.
 #[derive(Clone)]
@@ -103,6 +104,8 @@ enum Hidden {
 pub(crate) struct Draft {
     pub(crate) ordinary: Standing,
     pub(crate) permanent: Standing,
+    /// Live sessions whose tokens the same cookie carried behind the one that won.
+    pub(crate) others: Vec<StoreKey>,
     /// Bit n: flash values of generation n are seen.
     visible: u8,
     /// The flash generation that was used last, in this session or the one that it replaces.
@@ -128,10 +131,11 @@ pub(crate) struct Found<'a> {
 }
 
 impl Draft {
-    pub(crate) fn new(ordinary: Standing, permanent: Standing, visible: u8, clock: Clock) -> Self {
+    pub(crate) fn new(loaded: Loaded, visible: u8, clock: Clock) -> Self {
         let mut draft = Self {
             ordinary: Standing::Absent,
             permanent: Standing::Absent,
+            others: loaded.others,
             visible,
             last_generation: BEFORE_THE_FIRST,
             clock,
@@ -141,7 +145,7 @@ impl Draft {
             rotate: false,
             renew: false,
         };
-        draft.rebase(ordinary, permanent);
+        draft.rebase(loaded.ordinary, loaded.permanent);
         draft
     }
 
@@ -302,15 +306,48 @@ impl Draft {
         self.get(key).map_or(b"null", |found| found.json)
     }
 
-    /// The names of all values that are seen, sorted.
-    pub(crate) fn keys(&self) -> Vec<&str> {
-        let records = [self.base(Layer::Ordinary), self.base(Layer::Permanent)];
-        let loaded = records.into_iter().flatten().flat_map(Record::entries).map(|entry| entry.key);
-        let mut keys: Vec<&str> = loaded.chain(self.puts.iter().map(|put| &*put.key)).collect();
-        keys.sort_unstable();
-        keys.dedup();
-        keys.retain(|key| self.get(key).is_some());
-        keys
+    /// All values that are seen, by name: what `get` finds under each, in one pass.
+    pub(crate) fn visible(&self) -> BTreeMap<&str, Found<'_>> {
+        let now = self.clock.now();
+        let mut seen: BTreeMap<&str, Found<'_>> = BTreeMap::new();
+        let mut newest: BTreeMap<&str, (Timestamp, u8, &[u8])> = BTreeMap::new();
+        for layer in [Layer::Ordinary, Layer::Permanent] {
+            for entry in self.base(layer).into_iter().flat_map(Record::entries) {
+                match entry.sort {
+                    Sort::Stored { expires_at } if self.put_at(entry.key, layer).is_none() => {
+                        let found = Found { json: entry.value, generation: None, expires_at };
+                        seen.insert(entry.key, found);
+                    }
+                    Sort::Flash { generation, at } if self.sees(generation) => {
+                        let message = (at, generation, entry.value);
+                        let known = newest.entry(entry.key).or_insert(message);
+                        *known = (*known).max(message);
+                    }
+                    _ => {}
+                }
+            }
+            for put in self.puts.iter().filter(|put| put.layer == layer) {
+                if let Some((json, expires_at)) = &put.value {
+                    let json = json.as_bytes();
+                    let found = Found { json, generation: None, expires_at: *expires_at };
+                    seen.insert(&put.key, found);
+                }
+            }
+        }
+        seen.retain(|_, found| found.expires_at.is_none_or(|expires_at| now < expires_at));
+        newest.retain(|key, _| self.put_at(key, Layer::Flash).is_none());
+        seen.extend(newest.into_iter().map(|(key, (_, generation, json))| {
+            (key, Found { json, generation: Some(generation), expires_at: None })
+        }));
+        for layer in [Layer::Flash, Layer::Now] {
+            for put in self.puts.iter().filter(|put| put.layer == layer) {
+                if let Some((json, _)) = &put.value {
+                    let json = json.as_bytes();
+                    seen.insert(&put.key, Found { json, generation: None, expires_at: None });
+                }
+            }
+        }
+        seen
     }
 
     /// The layer of the loaded record in which `get` finds a value; `None` if this request has put it there.
@@ -411,7 +448,7 @@ impl Draft {
     fn write_permanent(&mut self, entries: &[(Arc<str>, Json)]) -> Result<(), Error> {
         match &self.permanent {
             Standing::Ended if self.hidden < Hidden::Everything => {
-                return Err(Error::new(Kind::Gone));
+                return Err(Error::gone(error::Record::Permanent));
             }
             _ => {}
         }

@@ -35,8 +35,8 @@ pub(crate) enum Kind {
     Outside,
     /// The store did not answer, or not in time.
     Unavailable { doing: &'static str },
-    /// The session ended while this request was under way.
-    Gone,
+    /// The record ended while this request was under way.
+    Gone { record: Record },
     /// Another request changed what an operation of this one builds on.
     Unreplayable { key: String, why: &'static str },
     /// The record would be larger than it may be. The largest keys come first.
@@ -65,7 +65,23 @@ pub(crate) enum Kind {
     Config(String),
 }
 
+/// Which of a session's two records an error is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Record {
+    Session,
+    Permanent,
+}
+
 impl Error {
+    pub(crate) fn gone(record: Record) -> Self {
+        Self::new(Kind::Gone { record })
+    }
+
+    /// Whether the session itself has ended, not its permanent data alone.
+    pub(crate) fn is_session_gone(&self) -> bool {
+        matches!(self.0.kind, Kind::Gone { record: Record::Session })
+    }
+
     pub(crate) fn new(kind: Kind) -> Self {
         Self(Box::new(Repr { kind, source: None }))
     }
@@ -91,7 +107,7 @@ impl Error {
     pub fn status(&self) -> u16 {
         match self.0.kind {
             Kind::Unavailable { .. } => 503,
-            Kind::Gone | Kind::Unreplayable { .. } => 409,
+            Kind::Gone { .. } | Kind::Unreplayable { .. } => 409,
             Kind::TooLarge { .. } => 413,
             _ => 500,
         }
@@ -102,9 +118,10 @@ impl Error {
         matches!(self.0.kind, Kind::Unavailable { .. })
     }
 
-    /// The session ended, by a logout, a new login or a revocation, while this request was under way.
+    /// The session, or its permanent data, ended by a logout, a new login or a revocation while this request was
+    /// under way.
     pub fn is_gone(&self) -> bool {
-        matches!(self.0.kind, Kind::Gone)
+        matches!(self.0.kind, Kind::Gone { .. })
     }
 
     /// A parallel request changed a value so that an operation of this one no longer applies to it.
@@ -163,7 +180,12 @@ impl fmt::Display for Error {
                 "no session here: is the layer installed, or was this spawned without `Session::spawn`?",
             ),
             Kind::Unavailable { doing } => write!(f, "the session store failed while {doing}"),
-            Kind::Gone => f.write_str("the session has ended, by a logout or a login elsewhere, while or shortly before this request ran"),
+            Kind::Gone { record: Record::Session } => f.write_str(
+                "the session has ended, by a logout or a login elsewhere, while or shortly before this request ran",
+            ),
+            Kind::Gone { record: Record::Permanent } => f.write_str(
+                "the permanent data has ended, by a logout elsewhere, while or shortly before this request ran",
+            ),
             Kind::Unreplayable { key, why } => write!(
                 f,
                 "a parallel request changed the session, and the change of {key:?} no longer applies: {why}"

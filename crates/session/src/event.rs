@@ -76,3 +76,8 @@ pub(crate) fn end_not_possible() {
         "a session that was destroyed could not be ended: there is no runtime any more"
     );
 }
+
+#[cfg(feature = "tower")]
+pub(crate) fn cookie_not_sent() {
+    tracing::error!("a Set-Cookie line could not be sent: it is no valid field value");
+}

@@ -464,7 +464,9 @@ impl Session {
     /// assert_eq!(Session::claim::<String>("login_state").await?, None);
     /// # Ok(()) });
     /// ```
-    pub async fn claim<T: DeserializeOwned>(key: impl KeyOf<T>) -> Result<Option<T>, Error> {
+    pub async fn claim<T: DeserializeOwned + 'static>(
+        key: impl KeyOf<T>,
+    ) -> Result<Option<T>, Error> {
         current()?.claim(key).await
     }
 

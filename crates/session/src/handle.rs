@@ -5,10 +5,10 @@
 
 use crate::{
     change::{Compute, Log, Operation, Refusal},
-    commit::{Moment, commit_to_the_end},
+    commit::{Occasion, claim_to_the_end, commit_to_the_end},
     cookie::Carried,
     draft::{Draft, Standing},
-    error::{Error, Kind},
+    error::{self, Error, Kind},
     event,
     flash::Purpose,
     key::{Accepts, KeyName, KeyOf, Select, Selection, checked},
@@ -80,6 +80,8 @@ pub(crate) struct State {
     pub(crate) read: u8,
     /// Bit n: this request made flash values of generation n.
     pub(crate) made: u8,
+    /// The permanent record that this request has made.
+    pub(crate) made_permanent: Option<StoreKey>,
     /// Bit n: generation n is kept for one more request.
     pub(crate) kept: u8,
     /// The Set-Cookie lines of what has been committed.
@@ -103,11 +105,18 @@ impl SessionHandle {
             log: Log::default(),
             read: 0,
             made: 0,
+            made_permanent: None,
             kept: 0,
             lines: Lines::default(),
         };
         let (state, turn) = (Mutex::new(state), tokio::sync::Mutex::new(()));
         Self(Arc::new(Inner { core, request, state, turn }))
+    }
+
+    /// The sessions that opened this handle.
+    #[cfg(feature = "tower")]
+    pub(crate) fn sessions(&self) -> crate::Sessions {
+        crate::Sessions(self.0.core.clone())
     }
 
     /// As [`Session::get`](crate::Session::get).
@@ -332,7 +341,7 @@ impl SessionHandle {
     /// As there.
     pub async fn keys(&self) -> Result<Vec<String>, Error> {
         let names =
-            |loaded: Loaded<'_>| loaded.draft.keys().into_iter().map(str::to_owned).collect();
+            |loaded: Loaded<'_>| loaded.draft.visible().into_keys().map(str::to_owned).collect();
         self.0.with(names).await
     }
 
@@ -358,12 +367,16 @@ impl SessionHandle {
     /// # Errors
     ///
     /// As there.
-    pub async fn claim<T: DeserializeOwned>(&self, key: impl KeyOf<T>) -> Result<Option<T>, Error> {
+    pub async fn claim<T: DeserializeOwned + 'static>(
+        &self,
+        key: impl KeyOf<T>,
+    ) -> Result<Option<T>, Error> {
         let key: Arc<str> = checked(key.name())?.into();
         // Loads, and says what every verb says of a session that cannot be used.
         self.0.with(|_| ()).await?;
-        let check = |json: &[u8]| value::decode::<T>(&key, json).map(drop);
-        match self.0.claim(&key, check).await? {
+        let name = key.clone();
+        let check = move |json: &[u8]| value::decode::<T>(&name, json).map(drop);
+        match claim_to_the_end(self.0.clone(), key.clone(), check).await? {
             Some(json) => value::decode(&key, json.as_bytes()),
             None => Ok(None),
         }
@@ -482,11 +495,7 @@ impl SessionHandle {
     ///
     /// As there.
     pub async fn save(&self) -> Result<(), Error> {
-        let moment = match self.0.state().stage {
-            Stage::Open => Moment::Save,
-            Stage::Late => Moment::LateSave,
-        };
-        commit_to_the_end(self.0.clone(), moment).await
+        commit_to_the_end(self.0.clone(), Occasion::Save).await
     }
 }
 
@@ -578,15 +587,12 @@ impl Inner {
         }
         let Carried { session, permanent, flash, .. } = &self.request.carried;
         let now = self.core.clock.now();
-        let (ordinary, permanent) =
-            load(&self.core.driver, session.iter(), permanent.iter(), now).await?;
-        tell_of_unreadable(&ordinary);
-        tell_of_unreadable(&permanent);
+        let loaded = load(&self.core.driver, session.iter(), permanent.iter(), now).await?;
+        tell_of_unreadable(&loaded.ordinary);
+        tell_of_unreadable(&loaded.permanent);
         let mut state = self.state();
         // Another task may have been here first; its changes stand.
-        state.draft.get_or_insert_with(|| {
-            Draft::new(ordinary, permanent, *flash, self.core.clock.clone())
-        });
+        state.draft.get_or_insert_with(|| Draft::new(loaded, *flash, self.core.clock.clone()));
         Ok(())
     }
 
@@ -599,8 +605,8 @@ impl Inner {
         let Carried { session, permanent: carried, .. } = &self.request.carried;
         let (one, other) = (tokens(&ordinary, session), tokens(&permanent, carried));
         let now = self.core.clock.now();
-        let (new_ordinary, new_permanent) =
-            load(&self.core.driver, one.iter(), other.iter(), now).await?;
+        let loaded = load(&self.core.driver, one.iter(), other.iter(), now).await?;
+        let (new_ordinary, new_permanent) = (loaded.ordinary, loaded.permanent);
         tell_of_unreadable(&new_ordinary);
         tell_of_unreadable(&new_permanent);
         let keep_ended = |old: Standing, new| if old.is_ended() { old } else { new };
@@ -637,12 +643,14 @@ impl Loaded<'_> {
     }
 
     fn read_all(&mut self) -> Result<serde_json::Map<String, serde_json::Value>, Error> {
-        let keys: Vec<String> = self.draft.keys().into_iter().map(str::to_owned).collect();
-        let values = keys.into_iter().map(|key| {
-            let value = self.read(&key)?.unwrap_or(serde_json::Value::Null);
-            Ok((key, value))
-        });
-        values.collect()
+        let mut all = serde_json::Map::new();
+        for (key, found) in self.draft.visible() {
+            if let Some(generation) = found.generation {
+                *self.read |= 1 << generation;
+            }
+            all.insert(key.to_owned(), value::decode_exactly(key, found.json)?);
+        }
+        Ok(all)
     }
 
     fn note_reading(&mut self, key: &str) {
@@ -657,13 +665,17 @@ impl Loaded<'_> {
         let makes_anew = self.log.destroy || self.log.has_login() || is_login;
         let is_stored = !matches!(operation, Operation::Now { .. });
         if self.draft.ordinary.is_ended() && !makes_anew && is_stored {
-            return Err(Error::new(Kind::Gone));
+            return Err(Error::gone(error::Record::Session));
         }
         if self.stage == Stage::Late && self.draft.needs_cookie(&operation) {
             return Err(Error::new(Kind::Late { doing: operation.doing() }));
         }
+        // The same owner again changes nothing, and is no login when the log is replayed.
+        if matches!(&operation, Operation::SetOwner(owner) if self.draft.owner() == Some(owner)) {
+            return Ok(());
+        }
         self.draft.apply(&operation)?;
-        self.log.operations.push(operation);
+        self.log.push(operation);
         Ok(())
     }
 }
@@ -676,13 +688,32 @@ fn read_as<T: DeserializeOwned>(key: &str, json: Option<&[u8]>) -> Result<Option
     }
 }
 
+impl Inner {
+    /// The request has come to no response: no cookie can be sent any more, and a `destroy` counts all the same.
+    ///
+    /// A handle that has committed for its response head is left as it is.
+    pub(crate) fn abandon(&self) {
+        let mut state = self.state();
+        if state.stage == Stage::Open {
+            state.stage = Stage::Late;
+            self.end_destroyed(&mut state);
+            state.log.forget();
+        }
+    }
+
+    /// Carries a `destroy` out that no commit will.
+    fn end_destroyed(&self, state: &mut State) {
+        if let (true, Some(draft)) = (state.log.destroy, &state.draft) {
+            self.core.end_detached([&draft.ordinary, &draft.permanent]);
+            state.log.destroy = false;
+        }
+    }
+}
+
 impl Drop for Inner {
     fn drop(&mut self) {
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let (true, Some(draft)) = (state.log.destroy, &state.draft) {
-            // The handler panicked or the client hung up: a logout counts all the same.
-            self.core.end_detached([&draft.ordinary, &draft.permanent]);
-        }
+        let mut state = self.state();
+        self.end_destroyed(&mut state);
         if state.stage == Stage::Late && state.log.has_changes() {
             event::dropped_changes(&state.log.keys());
         }

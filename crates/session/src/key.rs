@@ -59,8 +59,17 @@ impl<T: ?Sized> fmt::Debug for Key<T> {
     }
 }
 
+mod sealed {
+    /// Keeps the traits of keys to the types of this module, so that they can grow.
+    pub trait Sealed {}
+    impl Sealed for &str {}
+    impl Sealed for String {}
+    impl Sealed for &String {}
+    impl<T: ?Sized> Sealed for super::Key<T> {}
+}
+
 /// Anything that names a value: `&str`, `String` or a [`Key`].
-pub trait KeyName: Send + Sync {
+pub trait KeyName: sealed::Sealed + Send + Sync {
     /// The name.
     fn name(&self) -> &str;
 }

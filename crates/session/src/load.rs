@@ -10,34 +10,45 @@ use crate::{
 };
 use dframework_session_store::{StoreKey, Timestamp};
 
+/// What the tokens of a request open.
+pub(crate) struct Loaded {
+    pub(crate) ordinary: Standing,
+    pub(crate) permanent: Standing,
+    /// Live sessions behind the one that won, where a cookie came more than once.
+    pub(crate) others: Vec<StoreKey>,
+}
+
 /// Loads what these tokens open, in one round trip.
 pub(crate) async fn load<'a>(
     driver: &Driver,
     session: impl Iterator<Item = &'a Token>,
     permanent: impl Iterator<Item = &'a Token>,
     now: Timestamp,
-) -> Result<(Standing, Standing), Error> {
+) -> Result<Loaded, Error> {
     let mut candidates = Candidates::default();
     session.for_each(|token| candidates.add(driver, *token));
     let ordinary_count = candidates.count;
     permanent.for_each(|token| candidates.add(driver, *token));
-    let (mut ordinary, mut permanent) = (Standing::Absent, Standing::Absent);
+    let mut loaded =
+        Loaded { ordinary: Standing::Absent, permanent: Standing::Absent, others: Vec::new() };
     if candidates.count == 0 {
-        return Ok((ordinary, permanent));
+        return Ok(loaded);
     }
     let tokens = candidates.tokens;
     let keys = candidates.keys;
     let show = |position: usize, at| {
         let Some(token) = tokens[position] else { return };
         let found = judge(token, keys[position], at, now);
-        if position < ordinary_count {
-            consider(&mut ordinary, found, is_ordinary);
+        if position >= ordinary_count {
+            consider(&mut loaded.permanent, found, is_permanent);
+        } else if let (Some(_), Some(other)) = (loaded.ordinary.live(), found.live()) {
+            loaded.others.push(other.key);
         } else {
-            consider(&mut permanent, found, is_permanent);
+            consider(&mut loaded.ordinary, found, is_ordinary);
         }
     };
     driver.load(&keys[..candidates.count], show).await?;
-    Ok((ordinary, permanent))
+    Ok(loaded)
 }
 
 /// Tokens and their keys, as many as are ever tried.

@@ -4,7 +4,7 @@
 
 use crate::{
     Error, SessionHandle, Sessions,
-    commit::{end_record, remember_until},
+    commit::{Ending, end_record, remember_until},
     driver::Driver,
 };
 use dframework_session_store::{Entry, Page, SessionId, StoreKey, Timestamp};
@@ -87,7 +87,11 @@ impl Sessions {
     /// ```
     pub async fn revoke(&self, id: SessionId) -> Result<bool, Error> {
         match self.0.driver.find(&id).await? {
-            Some(entry) => end_record(&self.0.driver, &entry.key, remember_until(&self.0)).await,
+            Some(entry) => {
+                let until = remember_until(&self.0);
+                let ending = end_record(&self.0.driver, &entry.key, until, None).await?;
+                Ok(ending == Ending::Ended)
+            }
             None => Ok(false),
         }
     }

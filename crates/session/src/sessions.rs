@@ -5,7 +5,7 @@
 //! must carry. Adapters are made of these three and speak strings and bytes, so they fit any framework.
 
 use crate::{
-    commit::{Lifetimes, Moment, commit_to_the_end, end_quietly},
+    commit::{Lifetimes, Occasion, commit_to_the_end, end_quietly},
     config::{Config, DriverName, Env, Settings},
     cookie::Cookies,
     draft::Standing,
@@ -235,6 +235,12 @@ impl Sessions {
         }))
     }
 
+    /// Whether the running task is inside a request of these very sessions.
+    #[cfg(feature = "tower")]
+    pub(crate) fn is_current(&self) -> bool {
+        CURRENT.try_with(|handle| Arc::ptr_eq(&handle.0.core, &self.0)).unwrap_or(false)
+    }
+
     /// Where the sessions are kept: `memory`, or `store` for [`Sessions::from_store`].
     pub fn driver(&self) -> &'static str {
         match self.0.driver {
@@ -292,7 +298,10 @@ impl Sessions {
         let inner = &handle.0;
         let committed = match inner.is_untouched() {
             true => Ok(()),
-            false => commit_to_the_end(inner.clone(), Moment::of_status(head.status)).await,
+            false => {
+                let occasion = Occasion::Head { status: head.status };
+                commit_to_the_end(inner.clone(), occasion).await
+            }
         };
         inner.finish(committed, head)
     }
@@ -312,16 +321,20 @@ impl Sessions {
         if inner.is_untouched() {
             return inner.finish(Ok(()), head);
         }
-        let moment = Moment::of_status(head.status);
+        let occasion = Occasion::Head { status: head.status };
         let would_block = || {
             let error = Error::new(Kind::WouldBlock);
             CommitError { error, head: HeadChanges::default() }
         };
-        if self.0.driver.waits() && !inner.has_nothing_to_do(moment) {
-            return Err(would_block());
+        if self.0.driver.waits() {
+            return match inner.has_nothing_to_do(occasion) {
+                Ok(true) => inner.finish(Ok(()), head),
+                Ok(false) => Err(would_block()),
+                Err(error) => inner.finish(Err(error), head),
+            };
         }
         // In memory the only wait is for another commit of this very request, before anything is done.
-        match pin!(inner.commit(moment)).poll(&mut Context::from_waker(Waker::noop())) {
+        match pin!(inner.commit(occasion)).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(committed) => inner.finish(committed, head),
             Poll::Pending => Err(would_block()),
         }

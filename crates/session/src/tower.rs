@@ -76,10 +76,17 @@ where
     }
 
     fn call(&mut self, request: Request<Q>) -> Self::Future {
+        if self.sessions.is_current() {
+            // The same layer twice: the outer one has opened the session and answers for it.
+            return ResponseFuture {
+                handle: None,
+                state: State::Passing { future: self.inner.call(request) },
+            };
+        }
         let handle = open(&self.sessions, &request);
         let future = CURRENT.sync_scope(handle.clone(), || self.inner.call(request));
         let state = State::Running { future: CURRENT.scope(handle.clone(), future) };
-        ResponseFuture { sessions: self.sessions.clone(), handle, state }
+        ResponseFuture { handle: Some(handle), state }
     }
 }
 
@@ -100,10 +107,19 @@ fn open<Q>(sessions: &Sessions, request: &Request<Q>) -> SessionHandle {
 pin_project! {
     /// The response of a service whose requests have sessions.
     pub struct ResponseFuture<F, R> {
-        sessions: Sessions,
-        handle: SessionHandle,
+        // `None` where an outer layer has the session.
+        handle: Option<SessionHandle>,
         #[pin]
         state: State<F, R>,
+    }
+
+    impl<F, R> PinnedDrop for ResponseFuture<F, R> {
+        fn drop(this: Pin<&mut Self>) {
+            // A handler that panicked, or a client that hung up.
+            if let Some(handle) = this.project().handle {
+                handle.0.abandon();
+            }
+        }
     }
 }
 
@@ -116,6 +132,7 @@ impl<F, R> std::fmt::Debug for ResponseFuture<F, R> {
 pin_project! {
     #[project = StateProjection]
     enum State<F, R> {
+        Passing { #[pin] future: F },
         Running { #[pin] future: TaskLocalFuture<SessionHandle, F> },
         Committing { commit: respond::Commit, response: Option<Response<R>> },
     }
@@ -132,12 +149,14 @@ where
         let mut this = self.project();
         loop {
             match this.state.as_mut().project() {
+                StateProjection::Passing { future } => return future.poll(context),
                 StateProjection::Running { future } => {
                     let response = match ready!(future.poll(context)) {
                         Ok(response) => response,
                         Err(error) => return Poll::Ready(Err(error)),
                     };
-                    match respond::commit_now(this.sessions, this.handle, &response) {
+                    let Some(handle) = this.handle else { return Poll::Ready(Ok(response)) };
+                    match respond::commit_now(handle, &response) {
                         Ok(committed) => {
                             return Poll::Ready(Ok(respond::answer(response, committed)));
                         }

@@ -1,8 +1,7 @@
 //! What the response head carries once everything is committed.
 
-use super::Moment;
+use super::{Moment, Occasion};
 use crate::{
-    change::Log,
     cookie::{Which, day},
     error::{Error, Kind},
     event,
@@ -17,8 +16,10 @@ const RESEND_AFTER_DAYS: u64 = 30;
 impl Inner {
     /// The flash generations that this response ends: bit n stands for generation n.
     pub(super) fn aged(&self, state: &State, moment: Moment) -> u8 {
+        // A handler whose session could not be loaded has shown no message.
+        let has_failed = state.used && state.draft.is_none();
         match moment {
-            Moment::Answer => {
+            Moment::Answer if !has_failed => {
                 let aged = self.request.purpose.aged(self.request.carried.flash, state.read);
                 aged & !state.made & !state.kept
             }
@@ -61,7 +62,7 @@ impl Inner {
         committed: Result<(), Error>,
         head: ResponseHead<'_>,
     ) -> Result<HeadChanges, CommitError> {
-        let moment = Moment::of_status(head.status);
+        let moment = Occasion::Head { status: head.status }.moment(Stage::Open);
         let mut state = self.state();
         state.stage = Stage::Late;
         let committed = match moment {
@@ -74,8 +75,9 @@ impl Inner {
         if committed.is_ok() {
             self.finish_cookies(&mut state, moment);
         } else {
-            // Nobody can save these any more in a way that the client would learn of.
-            state.log = Log::default();
+            // Nobody can save these any more in a way that the client would learn of. A `destroy` that has
+            // not been carried out is tried once more when the handle goes.
+            state.log.forget();
         }
         // A response of our own stands in for one that could not be committed, and has no fields yet.
         let is_cached_as_said = committed.is_ok() && head.cache_control.is_some();

@@ -1,7 +1,8 @@
 //! Carrying a [`Plan`] out: the only writer.
 
-use super::decide::{End, Plan, Step};
+use super::decide::{End, Plan, Step, Target};
 use crate::{
+    change::Unsettled,
     cookie::Which,
     draft::{Live, Standing},
     driver::{At, Driver},
@@ -34,6 +35,8 @@ pub(super) struct Progress {
     pub(super) made_permanent: Option<StoreKey>,
     /// The ordinary record as it is now, where this commit changed it.
     pub(super) ordinary: Option<Standing>,
+    /// The tombstone of a `destroy` that was tried before and may have been left.
+    pub(super) earlier_end: Option<Timestamp>,
     /// Until when a touch lets the ordinary record live.
     pub(super) touched: Option<Timestamp>,
     pub(super) lines: Lines,
@@ -43,10 +46,19 @@ pub(super) struct Progress {
 /// The steps of a round that stand even if a later one is lost to another commit.
 #[derive(Default)]
 pub(super) struct Done {
-    /// `destroy` was carried out.
-    pub(super) ended: bool,
+    /// What `destroy` has ended.
+    pub(super) ended: Option<Ended>,
     /// The permanent record as it is now.
     pub(super) permanent: Option<Standing>,
+    /// A step of which nobody knows whether it was carried out.
+    pub(super) unsettled: Option<Unsettled>,
+}
+
+/// How far a `destroy` has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    Ordinary,
+    Both,
 }
 
 /// How a round ended.
@@ -67,14 +79,18 @@ pub(super) async fn apply(
     now: Timestamp,
 ) -> Result<Round, Error> {
     if let Some(end) = &plan.end
-        && !carry_out_end(core, request, end, progress, now).await?
+        && carry_out_end(core, request, end, progress, now).await? == Ending::Overtaken
     {
         progress.overtaken = true;
         return Ok(Round::Overtaken);
     }
+    progress.done.unsettled = plan.unsettled;
     match write(core, &plan.permanent, now).await? {
         Written::Nothing | Written::Touched(_) => {}
-        Written::Lost => return Ok(Round::Lost),
+        Written::Lost => {
+            progress.done.unsettled = None;
+            return Ok(Round::Lost);
+        }
         Written::Ended => {
             progress.done.permanent = Some(Standing::Absent);
             progress.lines.put(Which::Permanent, core.cookies.remove(Which::Permanent));
@@ -91,7 +107,10 @@ pub(super) async fn apply(
     match write(core, &plan.ordinary, now).await? {
         Written::Nothing | Written::Ended => {}
         Written::Touched(expires_at) => progress.touched = Some(expires_at),
-        Written::Lost => return Ok(Round::Lost),
+        Written::Lost => {
+            progress.done.unsettled = None;
+            return Ok(Round::Lost);
+        }
         Written::Live(live) => {
             if plan.ordinary.makes_token() {
                 let lifetime = live.record.header().absolute.saturating_since(now);
@@ -101,6 +120,7 @@ pub(super) async fn apply(
             progress.ordinary = Some(Standing::Live(live));
         }
     }
+    progress.done.unsettled = None;
     if let Some(generation) = plan.generation {
         progress.generation = Some(generation);
         let lifetime = lifetime(progress.ordinary.as_ref(), now);
@@ -116,56 +136,97 @@ fn lifetime(standing: Option<&Standing>, now: Timestamp) -> Duration {
     live.map_or(Duration::ZERO, |live| live.record.header().absolute.saturating_since(now))
 }
 
-/// Ends the records of a `destroy`. `false`: somebody else has ended the session before.
+/// What ending a record came to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// It has ended now, or it had expired and nobody has taken its place.
+    Ended,
+    /// Somebody else has ended or moved it before.
+    Overtaken,
+}
+
+/// Ends the records of a `destroy`, the ordinary one first.
 async fn carry_out_end(
     core: &Core,
     request: &Request,
     end: &End,
     progress: &mut Progress,
     now: Timestamp,
-) -> Result<bool, Error> {
+) -> Result<Ending, Error> {
     let until = now.saturating_add(REMEMBERED);
-    if let Some(key) = &end.ordinary
-        && !end_record(&core.driver, key, until).await?
-    {
-        return Ok(false);
+    let earlier = progress.earlier_end;
+    progress.done.unsettled = Some(Unsettled::End { until });
+    let ending = match end.ordinary {
+        Target::Record(key) => end_record(&core.driver, &key, until, earlier).await?,
+        // What stands there has expired: else it would not have been unknown.
+        Target::Unknown(key) => {
+            let ending = look_at_end(&core.driver, &key, [earlier, None]).await?;
+            ending.unwrap_or(Ending::Ended)
+        }
+        Target::Nothing => Ending::Ended,
+    };
+    progress.done.unsettled = None;
+    if ending == Ending::Overtaken {
+        return Ok(ending);
     }
-    (progress.ended, progress.done.ended) = (true, true);
+    progress.ended = true;
+    progress.done.ended = Some(Ended::Ordinary);
     let mut cookies = cookies_to_remove(request, end);
     cookies.retain(|_| end.removes_cookies);
     let mut remove = |which: &Which| progress.lines.put(*which, core.cookies.remove(*which));
     cookies.iter().filter(|which| **which != Which::Permanent).for_each(&mut remove);
-    if let Some(key) = &end.permanent {
-        end_record(&core.driver, key, until).await?;
+    for key in end.others.iter().chain(&end.permanent) {
+        end_record(&core.driver, key, until, earlier).await?;
     }
     // Not before its record has ended: else nobody could end it any more.
     cookies.iter().filter(|which| **which == Which::Permanent).for_each(&mut remove);
-    Ok(true)
+    progress.done.ended = Some(Ended::Both);
+    Ok(ending)
 }
 
-/// Ends a record; `false` when there was none. A lost answer is looked up.
+/// Ends a record. A lost answer, and one that says that there was none, are looked into.
+///
+/// A tombstone that is kept until `earlier` is this request's own, of a try whose answer was lost.
 pub(crate) async fn end_record(
     driver: &Driver,
     key: &StoreKey,
     until: Timestamp,
-) -> Result<bool, Error> {
-    let error = match driver.end(key, until).await {
-        Ok(ended) => return Ok(ended),
-        Err(error) => error,
+    earlier: Option<Timestamp>,
+) -> Result<Ending, Error> {
+    let (error, own) = match driver.end(key, until).await {
+        Ok(true) => return Ok(Ending::Ended),
+        Ok(false) => (StoreError::unavailable("the session is still there"), None),
+        Err(error) if error.outcome_is_unknown() => (error, Some(until)),
+        Err(error) => return Err(Error::unavailable("ending the session", error)),
     };
-    let mut is_ours = false;
-    if error.outcome_is_unknown() {
-        // A tombstone that somebody else has left has another end.
-        let show = |_, at| is_ours = matches!(at, At::Ended { until: found } if found == until);
-        driver.load(std::slice::from_ref(key), show).await?;
+    match look_at_end(driver, key, [own, earlier]).await {
+        Ok(Some(ending)) => Ok(ending),
+        Ok(None) | Err(_) => Err(Error::unavailable("ending the session", error)),
     }
-    if is_ours { Ok(true) } else { Err(Error::unavailable("ending the session", error)) }
+}
+
+/// Looks how a record has ended; `None` when it has not.
+async fn look_at_end(
+    driver: &Driver,
+    key: &StoreKey,
+    own: [Option<Timestamp>; 2],
+) -> Result<Option<Ending>, Error> {
+    let mut ending = None;
+    let show = |_, at| {
+        ending = match at {
+            At::Ended { until } if !own.contains(&Some(until)) => Some(Ending::Overtaken),
+            At::Ended { .. } | At::Nothing => Some(Ending::Ended),
+            At::Record { .. } => None,
+        };
+    };
+    driver.load(std::slice::from_ref(key), show).await?;
+    Ok(ending)
 }
 
 /// The cookies that the browser may hold of a session that was destroyed.
 fn cookies_to_remove(request: &Request, end: &End) -> Vec<Which> {
     let carried = &request.carried;
-    let session = carried.session.was_carried() || end.ordinary.is_some();
+    let session = carried.session.was_carried() || matches!(end.ordinary, Target::Record(_));
     let permanent = carried.permanent.was_carried() || end.permanent.is_some();
     let mut cookies = Vec::new();
     if session {

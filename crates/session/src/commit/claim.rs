@@ -139,15 +139,3 @@ impl Inner {
         Ok(())
     }
 }
-
-impl State {
-    /// Starts again on other records, and carries the log out on them.
-    fn begin_again(&mut self, ordinary: Standing, permanent: Standing) -> Result<(), Error> {
-        let Self { draft: Some(draft), log, .. } = self else { return Ok(()) };
-        draft.rebase(ordinary, permanent);
-        if !log.destroy {
-            draft.check_readable()?;
-        }
-        draft.replay(log).map_err(super::unreplayable)
-    }
-}

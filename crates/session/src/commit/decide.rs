@@ -2,9 +2,9 @@
 
 use super::Moment;
 use crate::{
-    change::Log,
+    change::{Log, Unsettled},
     draft::{Contents, Draft, Live, Standing},
-    error::{Error, Kind},
+    error::{self, Error, Kind},
     handle::Request,
     record::{Header, Nature, Record},
 };
@@ -21,13 +21,29 @@ pub(super) struct Plan {
     pub(super) end: Option<End>,
     pub(super) permanent: Step,
     pub(super) ordinary: Step,
+    /// What is not known while the answer to a write is out.
+    pub(super) unsettled: Option<Unsettled>,
+    /// Why what follows a `destroy` cannot be committed; the `destroy` is carried out all the same.
+    pub(super) refused: Option<Error>,
     /// The generation of the flash values in the ordinary record.
     pub(super) generation: Option<u8>,
 }
 
+/// What a `destroy` finds in the place of a session.
+#[derive(Clone, Copy)]
+pub(super) enum Target {
+    /// A record that is to be ended.
+    Record(StoreKey),
+    /// A token that nobody knew: a login may have taken its place since.
+    Unknown(StoreKey),
+    Nothing,
+}
+
 /// `destroy`: these records end, and the cookies go.
 pub(super) struct End {
-    pub(super) ordinary: Option<StoreKey>,
+    pub(super) ordinary: Target,
+    /// Sessions that a doubled cookie would open next.
+    pub(super) others: Vec<StoreKey>,
     pub(super) permanent: Option<StoreKey>,
     pub(super) removes_cookies: bool,
 }
@@ -77,7 +93,14 @@ impl Step {
 
 impl Plan {
     pub(super) fn nothing() -> Self {
-        Self { end: None, permanent: Step::Nothing, ordinary: Step::Nothing, generation: None }
+        Self {
+            end: None,
+            permanent: Step::Nothing,
+            ordinary: Step::Nothing,
+            unsettled: None,
+            refused: None,
+            generation: None,
+        }
     }
 
     pub(super) fn is_nothing(&self) -> bool {
@@ -89,10 +112,6 @@ impl Plan {
         self.end.is_none()
             && self.permanent.is_nothing()
             && matches!(self.ordinary, Step::Nothing | Step::Touch { .. })
-    }
-
-    fn needs_cookie(&self) -> bool {
-        self.permanent.makes_token() || self.ordinary.makes_token() || self.generation.is_some()
     }
 }
 
@@ -153,19 +172,40 @@ pub(super) fn decide(situation: &Situation<'_>) -> Result<Plan, Error> {
         }
         return Ok(plan);
     }
-    plan.permanent = permanent_step(situation)?;
-    (plan.ordinary, plan.generation) = ordinary_step(situation)?;
-    match moment {
-        _ if !plan.needs_cookie() => Ok(plan),
-        Moment::Upgrade => Err(Error::new(Kind::Upgrade)),
-        Moment::LateSave => Err(Error::new(Kind::Late { doing: "saving" })),
-        _ => Ok(plan),
+    let operations = log.operations.len();
+    plan.unsettled = situation.stamp.map(|stamp| Unsettled::Write { stamp, operations });
+    match steps(situation) {
+        Ok((permanent, ordinary, generation)) => {
+            (plan.permanent, plan.ordinary, plan.generation) = (permanent, ordinary, generation);
+        }
+        Err(error) if plan.end.is_some() => plan.refused = Some(error),
+        Err(error) => return Err(error),
+    }
+    Ok(plan)
+}
+
+/// What becomes of the two records, and the generation of the flash values that were made.
+type Steps = (Step, Step, Option<u8>);
+
+fn steps(situation: &Situation<'_>) -> Result<Steps, Error> {
+    let permanent = permanent_step(situation)?;
+    let (ordinary, generation) = ordinary_step(situation)?;
+    let needs_cookie = permanent.makes_token() || ordinary.makes_token() || generation.is_some();
+    match situation.moment {
+        Moment::Upgrade if needs_cookie => Err(Error::new(Kind::Upgrade)),
+        Moment::LateSave if needs_cookie => Err(Error::new(Kind::Late { doing: "saving" })),
+        _ => Ok((permanent, ordinary, generation)),
     }
 }
 
 fn end(draft: &Draft, moment: Moment) -> End {
     End {
-        ordinary: draft.ordinary.recorded_key(),
+        ordinary: match (&draft.ordinary, draft.ordinary.recorded_key()) {
+            (Standing::Unknown { key }, _) => Target::Unknown(*key),
+            (_, Some(key)) => Target::Record(key),
+            _ => Target::Nothing,
+        },
+        others: draft.others.clone(),
         permanent: draft.permanent.recorded_key(),
         removes_cookies: moment.sends_cookies(),
     }
@@ -185,7 +225,7 @@ fn touch(situation: &Situation<'_>) -> Step {
 fn ordinary_step(situation: &Situation<'_>) -> Result<(Step, Option<u8>), Error> {
     let Situation { draft, log, lifetimes, now, request, .. } = situation;
     if draft.ordinary.is_ended() && !log.has_login() {
-        return Err(Error::new(Kind::Gone));
+        return Err(Error::gone(error::Record::Session));
     }
     let mut contents = draft.ordinary_contents(request.carried.flash, situation.aged, *now);
     let fresh_absolute = now.saturating_add(lifetimes.absolute);

@@ -31,7 +31,8 @@ impl Draft {
                 aged & bit != 0 || unseen
             }
         };
-        let mut contents = self.contents(Layer::Ordinary, stale);
+        let mut contents =
+            self.contents(Layer::Ordinary, &self.permanent_contents().entries, stale);
         let in_use = |used: u8, entry: &Entry<'_>| match entry.sort {
             Sort::Flash { generation, .. } => used | 1 << generation,
             Sort::Stored { .. } => used,
@@ -61,21 +62,26 @@ impl Draft {
 
     /// What the permanent record is to hold.
     pub(crate) fn permanent_contents(&self) -> Contents<'_> {
-        self.contents(Layer::Permanent, |_| false)
+        self.contents(Layer::Permanent, &[], |_| false)
     }
 
     /// The loaded entries that are not stale, without those that were removed, with those that were written.
-    fn contents(&self, layer: Layer, stale: impl Fn(&Entry<'_>) -> bool) -> Contents<'_> {
+    ///
+    /// Where a key is in `permanent` too, it is permanent.
+    fn contents(
+        &self,
+        layer: Layer,
+        permanent: &[Entry<'_>],
+        stale: impl Fn(&Entry<'_>) -> bool,
+    ) -> Contents<'_> {
         let standing = if layer == Layer::Permanent { &self.permanent } else { &self.ordinary };
         let loaded = standing.live().into_iter().flat_map(|live| live.record.entries());
         let before = loaded.filter(|entry| !stale(entry) || self.replaces(layer, entry));
         let before: Vec<Entry<'_>> = before.collect();
         let hidden = self.base(layer).is_none();
-        // A key that is in both records is permanent.
         let is_shadowed = |entry: &Entry<'_>| {
-            layer == Layer::Ordinary
-                && matches!(entry.sort, Sort::Stored { .. })
-                && self.stored(entry.key, Layer::Permanent).is_some()
+            matches!(entry.sort, Sort::Stored { .. })
+                && permanent.binary_search_by_key(&entry.key, |entry| entry.key).is_ok()
         };
         let remains =
             |entry: &&Entry<'_>| !hidden && !is_shadowed(entry) && !self.replaces(layer, entry);

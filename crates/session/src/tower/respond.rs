@@ -1,8 +1,8 @@
 //! From what a commit says to the response that goes out.
 
 use crate::{
-    SessionHandle,
-    sessions::{CommitError, HeadChanges, ResponseHead, Sessions},
+    SessionHandle, event,
+    sessions::{CommitError, HeadChanges, ResponseHead},
 };
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use std::pin::Pin;
@@ -14,16 +14,16 @@ pub(super) type Commit = Pin<Box<dyn Future<Output = Committed> + Send>>;
 
 /// Commits at once where that needs no waiting; else returns the commit to wait for.
 pub(super) fn commit_now<R>(
-    sessions: &Sessions,
     handle: &SessionHandle,
     response: &Response<R>,
 ) -> Result<Committed, Commit> {
     let status = response.status().as_u16();
     let cache_control = response.headers().get(header::CACHE_CONTROL).map(HeaderValue::as_bytes);
     let head = ResponseHead::new(status).with_cache_control(cache_control);
+    let sessions = handle.sessions();
     match sessions.commit_now(handle, head) {
         Err(failed) if failed.error.is_would_block() => {
-            let (sessions, handle) = (sessions.clone(), handle.clone());
+            let handle = handle.clone();
             let cache_control = cache_control.map(<[u8]>::to_vec);
             Err(Box::pin(async move {
                 let head = ResponseHead::new(status).with_cache_control(cache_control.as_deref());
@@ -60,9 +60,12 @@ pub(super) fn status<R: Default>(code: u16) -> Response<R> {
 fn apply(headers: &mut HeaderMap, changes: HeadChanges) {
     for line in changes.set_cookies {
         // Names, paths and domains were checked when the configuration was read, and tokens are base64url.
-        if let Ok(mut value) = HeaderValue::try_from(line) {
-            value.set_sensitive(true);
-            headers.append(header::SET_COOKIE, value);
+        match HeaderValue::try_from(line) {
+            Ok(mut value) => {
+                value.set_sensitive(true);
+                headers.append(header::SET_COOKIE, value);
+            }
+            Err(_) => event::cookie_not_sent(),
         }
     }
     if let Some(cache_control) = changes.cache_control {

@@ -1,8 +1,10 @@
 //! Which cookies are ours, whatever else a request brings, and the lines that set and remove them.
 
-use crate::support::{Bench, Client, Jar, NAME, drivers, told};
+use crate::{
+    instructions::{instructions, is_installed},
+    support::{Bench, Client, Jar, NAME, drivers, told},
+};
 use dframework_session::{Config, Error, RequestHead, Session, SessionHandle, Sessions};
-use std::process::Command;
 
 /// What a request with these Cookie fields reads.
 async fn name_with(bench: &Bench, fields: &[&[u8]]) -> Option<String> {
@@ -294,36 +296,12 @@ fn a_field_of_twice_the_length_costs_at_most_twice_the_instructions() {
     if !is_installed("valgrind") {
         return;
     }
-    let nothing = instructions("");
+    let run = |field: &str| instructions("cookies::reads_a_hostile_field", "HOSTILE_FIELD", field);
+    let nothing = run("");
     for (shape, part) in SHAPES {
-        let count = |length: usize| instructions(&part.repeat(length / part.len()));
+        let count = |length: usize| run(&part.repeat(length / part.len()));
         let (once, twice) = (count(16 * 1024), count(32 * 1024));
         let (once, twice) = (once.saturating_sub(nothing), twice.saturating_sub(nothing));
         assert!(twice <= once * 22 / 10, "{shape}: {once} instructions, then {twice}");
     }
-}
-
-/// Whether a program can be run; in CI it must be.
-fn is_installed(program: &str) -> bool {
-    let found = Command::new(program).arg("--version").output().is_ok();
-    if !found {
-        assert!(std::env::var_os("CI").is_none(), "{program} is not installed");
-        eprintln!("SKIPPED: {program} is not installed, so no instructions are counted");
-    }
-    found
-}
-
-/// How many instructions a process executes that reads this field.
-fn instructions(field: &str) -> u64 {
-    let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "cookies::reads_a_hostile_field", "--test-threads=1"])
-        .env("HOSTILE_FIELD", field)
-        .output()
-        .unwrap();
-    assert!(output.status.success());
-    let report = String::from_utf8_lossy(&output.stderr).into_owned();
-    let collected = report.lines().find_map(|line| line.split("Collected : ").nth(1));
-    collected.and_then(|count| count.trim().parse().ok()).unwrap_or_else(|| panic!("{report}"))
 }

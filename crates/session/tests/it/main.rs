@@ -8,6 +8,8 @@ mod failures;
 mod flash;
 mod flash_generations;
 mod flash_layers;
+mod half_way;
+mod instructions;
 mod interleaving;
 mod lifecycle;
 mod lifetimes;
