@@ -24,5 +24,6 @@ mod support;
 mod tombstones;
 mod tower;
 mod values;
+mod verbs;
 mod walk;
 mod writing;
