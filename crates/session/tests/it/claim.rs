@@ -540,3 +540,51 @@ async fn a_message_that_was_claimed_does_not_come_back_with_its_companion() {
         }
     }
 }
+
+/// A request whose second change no longer applies, and a browser that has the value.
+async fn unreplayable(bench: &Bench) -> (Jar, SessionHandle) {
+    let jar = Layer::Ordinary.prepared(bench).await;
+    let handle = bench.open(&jar, Client::Plain, "POST");
+    handle.set("first", 1).await.unwrap();
+    handle.increment("n", 1).await.unwrap();
+    handle.set("last", 1).await.unwrap();
+    bench.ok(&mut jar.clone(), async |session| session.set("n", "text").await).await;
+    (jar, handle)
+}
+
+#[tokio::test]
+async fn a_claim_beside_a_change_that_no_longer_applies_leaves_the_value() {
+    for bench in drivers().await {
+        let (jar, handle) = unreplayable(&bench).await;
+        let error = claim(&handle).await.unwrap_err();
+        assert!(error.is_conflict(), "{}: {error}", bench.driver);
+        assert!(error.to_string().contains("\"n\""), "{error}");
+        assert_eq!(bench.read(&jar, "ticket").await.as_deref(), Some("t1"), "{}", bench.driver);
+    }
+}
+
+#[tokio::test]
+#[ignore = "after the error the commit stores the changes before the one that no longer applies, and says 200"]
+async fn what_failed_to_be_replayed_for_a_claim_is_not_stored_in_part() {
+    for bench in drivers().await {
+        let (mut jar, handle) = unreplayable(&bench).await;
+        claim(&handle).await.unwrap_err();
+        let answer = bench.answer(&mut jar, &handle, 200).await;
+        let expected = json!({ "n": "text", "name": "ada", "ticket": "t1" });
+        assert_eq!(all(&bench, &jar).await, expected, "{}: {answer:?}", bench.driver);
+        assert!(answer.unwrap_err().error.is_conflict(), "{}", bench.driver);
+    }
+}
+
+#[tokio::test]
+#[ignore = "after the error the commit stores the changes before the one that no longer applies, and says 200"]
+async fn what_failed_to_be_saved_is_not_stored_in_part_by_the_answer() {
+    for bench in drivers().await {
+        let (mut jar, handle) = unreplayable(&bench).await;
+        assert!(handle.save().await.unwrap_err().is_conflict(), "{}", bench.driver);
+        let answer = bench.answer(&mut jar, &handle, 200).await;
+        let expected = json!({ "n": "text", "name": "ada", "ticket": "t1" });
+        assert_eq!(all(&bench, &jar).await, expected, "{}: {answer:?}", bench.driver);
+        assert!(answer.unwrap_err().error.is_conflict(), "{}", bench.driver);
+    }
+}

@@ -866,3 +866,112 @@ async fn after_the_head_what_would_need_a_cookie_is_late_and_the_rest_is_not() {
         }
     }
 }
+
+#[tokio::test]
+async fn on_an_ended_session_what_would_be_stored_is_gone_and_the_rest_is_empty() {
+    for bench in drivers().await {
+        let mut jar = bench.visitor().await;
+        let stale = jar.clone();
+        bench.ok(&mut jar, async |session| session.destroy().await).await;
+        let handle = bench.open(&stale, Client::Plain, "POST");
+        for (verb, result) in [
+            ("set_for", handle.set_for("a", 1, DAY).await),
+            ("clear", handle.clear().await),
+            ("decrement", handle.decrement("a", 1).await.map(drop)),
+            ("push", handle.push("a", 1).await),
+            ("remember", handle.remember("a", async || 1).await.map(drop)),
+        ] {
+            let error = result.expect_err(verb);
+            assert!(error.is_gone(), "{}: {verb}: {error}", bench.driver);
+        }
+        assert_eq!(handle.keys().await.unwrap(), [""; 0], "{}", bench.driver);
+        assert_eq!(handle.pull::<String>("name").await.unwrap(), None, "{}", bench.driver);
+        assert_eq!(handle.claim::<String>("name").await.unwrap(), None, "{}", bench.driver);
+        handle.reflash().await.unwrap();
+        handle.keep("name").await.unwrap();
+        let head = bench.answer(&mut stale.clone(), &handle, 200).await.unwrap();
+        assert_eq!(head.set_cookies, [""; 0], "{}", bench.driver);
+    }
+}
+
+#[tokio::test]
+async fn on_a_session_that_cannot_be_read_every_verb_says_so() {
+    let (store, bench) = crate::stores::in_a_probe();
+    let jar = bench.visitor().await;
+    let (key, stored) = store.only().await;
+    store.overwrite(key, &stored, b"not a record").await;
+    let handle = bench.open(&jar, Client::Plain, "POST");
+    for (verb, result) in [
+        ("set_for", handle.set_for("a", 1, DAY).await),
+        ("now", handle.now("a", 1).await),
+        ("keep", handle.keep("a").await),
+        ("clear", handle.clear().await),
+        ("keys", handle.keys().await.map(drop)),
+        ("pull", handle.pull::<i64>("a").await.map(drop)),
+        ("claim", handle.claim::<i64>("a").await.map(drop)),
+        ("decrement", handle.decrement("a", 1).await.map(drop)),
+        ("push", handle.push("a", 1).await),
+        ("remember", handle.remember("a", async || 1).await.map(drop)),
+    ] {
+        let error = result.expect_err(verb);
+        assert!(error.is_corrupt(), "{verb}: {error}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "reflash loads the records and does not look at what became of that"]
+async fn reflash_on_a_session_that_cannot_be_read_says_so() {
+    let (store, bench) = crate::stores::in_a_probe();
+    let jar = bench.visitor().await;
+    let (key, stored) = store.only().await;
+    store.overwrite(key, &stored, b"not a record").await;
+    let handle = bench.open(&jar, Client::Plain, "POST");
+    let error = handle.reflash().await.unwrap_err();
+    assert!(error.is_corrupt(), "{error}");
+}
+
+#[tokio::test]
+async fn a_replay_that_no_longer_applies_is_refused_and_names_the_key() {
+    for bench in drivers().await {
+        for verb in ["push", "decrement", "set_for"] {
+            let mut jar = bench.visitor().await;
+            let handle = bench.open(&jar, Client::Plain, "POST");
+            match verb {
+                "push" => handle.push("k", 1).await.unwrap(),
+                "decrement" => drop(handle.decrement("k", 1).await.unwrap()),
+                _ => handle.set_for("k", 1, MINUTE).await.unwrap(),
+            }
+            bench.ok(&mut jar.clone(), async |session| session.set("k", "text").await).await;
+            let answer = bench.answer(&mut jar, &handle, 200).await;
+            if verb == "set_for" {
+                answer.unwrap();
+                assert_eq!(bench.peek(&jar, "k").await, Some(1), "{}", bench.driver);
+                continue;
+            }
+            let failed = answer.unwrap_err();
+            assert!(failed.error.is_conflict(), "{}: {verb}: {failed}", bench.driver);
+            assert!(failed.error.to_string().contains("\"k\""), "{verb}: {failed}");
+            assert_eq!(bench.read(&jar, "k").await.as_deref(), Some("text"), "{}", bench.driver);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_expiry_of_a_key_that_became_permanent_meanwhile_is_refused() {
+    for bench in drivers().await {
+        let mut jar = bench.visitor().await;
+        bench.ok(&mut jar, async |session| session.permanent(json!({ "other": 1 })).await).await;
+        let handle = bench.open(&jar, Client::Plain, "POST");
+        handle.set_for("k", 1, MINUTE).await.unwrap();
+        let permanent = json!({ "k": "permanent" });
+        bench
+            .ok(&mut jar.clone(), async |session| {
+                session.set("ordinary", 1).await?;
+                session.permanent(permanent).await
+            })
+            .await;
+        let failed = bench.answer(&mut jar, &handle, 200).await.unwrap_err();
+        assert!(failed.error.is_conflict(), "{}: {failed}", bench.driver);
+        assert_eq!(bench.read(&jar, "k").await.as_deref(), Some("permanent"), "{}", bench.driver);
+    }
+}
