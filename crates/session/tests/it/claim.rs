@@ -115,7 +115,9 @@ async fn check(bench: &Bench, before: &Jar, layer: Layer, acts: &[Act], answers:
     }
     assert_eq!(all(bench, before).await, expected, "{place}");
     let mut jar = before.clone();
-    answers.iter().for_each(|answer| jar.take(&answer.lines));
+    for answer in answers {
+        jar.take(&answer.lines);
+    }
     assert_eq!(jar.session(), before.session(), "{place}");
     assert_eq!(jar.companion(".p"), None, "{place}: nothing permanent is left");
 }

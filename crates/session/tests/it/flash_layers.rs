@@ -80,7 +80,7 @@ impl Write {
         if self == Self::Push { json!(vec!["item"; number]) } else { json!(number) }
     }
 
-    fn number(self, value: &Value) -> usize {
+    fn number(value: &Value) -> usize {
         match value {
             Value::Array(items) => items.len(),
             Value::Null => 0,
@@ -90,7 +90,7 @@ impl Write {
 
     /// Writes one more than what is read.
     async fn one_more(self, session: &SessionHandle) -> Result<(), Error> {
-        let next = self.number(&session.get_or("n", &Value::Null).await?) + 1;
+        let next = Self::number(&session.get_or("n", &Value::Null).await?) + 1;
         let next = i64::try_from(next).unwrap();
         match self {
             Self::Set => session.set("n", next).await,
