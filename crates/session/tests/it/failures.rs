@@ -14,9 +14,9 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 async fn all_verbs(bench: &Bench, jar: &Jar) -> Vec<(&'static str, SessionHandle, Error)> {
     let mut failed = Vec::new();
     macro_rules! try_verb {
-        ($verb:ident($($argument:expr),*)) => {
+        ($verb:ident$(::<$of:ty>)?($($argument:expr),*)) => {
             let handle = bench.open(jar, Client::Plain, "POST");
-            let result = handle.$verb($($argument),*).await;
+            let result = handle.$verb$(::<$of>)?($($argument),*).await;
             failed.push((stringify!($verb), handle, result.err().expect(stringify!($verb))));
         };
     }
@@ -34,6 +34,18 @@ async fn all_verbs(bench: &Bench, jar: &Jar) -> Vec<(&'static str, SessionHandle
     try_verb!(destroy());
     try_verb!(increment("visits", 1));
     try_verb!(update("visits", |visits: Option<u8>| visits.unwrap_or(0)));
+    try_verb!(set_for("name", "visitor", HOUR));
+    try_verb!(now("name", "visitor"));
+    try_verb!(reflash());
+    try_verb!(keep("status"));
+    try_verb!(keep(..));
+    try_verb!(clear());
+    try_verb!(keys());
+    try_verb!(pull::<String>("name"));
+    try_verb!(claim::<String>("name"));
+    try_verb!(decrement("visits", 1));
+    try_verb!(push("list", 1));
+    try_verb!(remember("name", async || "visitor".to_owned()));
     try_verb!(regenerate());
     try_verb!(set_owner("42"));
     failed

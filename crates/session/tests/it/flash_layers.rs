@@ -1,7 +1,8 @@
 //! Flash messages over stored values, and what writing, forgetting, a new token and a logout do to them.
 
-use crate::support::{Bench, Client, Jar, NAME, NONE, drivers};
+use crate::support::{Bench, Client, DAY, Jar, NAME, NONE, drivers};
 use dframework_session::{Error, SessionHandle};
+use serde_json::{Value, json};
 
 /// A browser that a message has just been sent to.
 async fn flashed(bench: &Bench) -> Jar {
@@ -52,22 +53,48 @@ async fn a_message_shadows_a_stored_value_and_gives_it_back() {
 }
 
 /// How a key is written to.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Write {
     Set,
+    SetFor,
     Update,
     Increment,
+    Decrement,
+    Push,
     Permanent,
 }
 
 impl Write {
-    const ALL: [Self; 4] = [Self::Set, Self::Update, Self::Increment, Self::Permanent];
+    const ALL: [Self; 7] = [
+        Self::Set,
+        Self::SetFor,
+        Self::Update,
+        Self::Increment,
+        Self::Decrement,
+        Self::Push,
+        Self::Permanent,
+    ];
+
+    /// The value that counts as this number: a list has so many items.
+    fn value(self, number: usize) -> Value {
+        if self == Self::Push { json!(vec!["item"; number]) } else { json!(number) }
+    }
+
+    fn number(value: &Value) -> usize {
+        match value {
+            Value::Array(items) => items.len(),
+            Value::Null => 0,
+            value => usize::try_from(value.as_u64().unwrap()).unwrap(),
+        }
+    }
 
     /// Writes one more than what is read.
     async fn one_more(self, session: &SessionHandle) -> Result<(), Error> {
-        let next = session.get_or("n", &0).await? + 1;
+        let next = Self::number(&session.get_or("n", &Value::Null).await?) + 1;
+        let next = i64::try_from(next).unwrap();
         match self {
             Self::Set => session.set("n", next).await,
+            Self::SetFor => session.set_for("n", next, DAY).await,
             Self::Update => {
                 let n = session.update("n", |n: Option<i64>| n.unwrap_or(0) + 1).await?;
                 assert_eq!(n, next, "{self:?} computes on what get reads");
@@ -77,7 +104,12 @@ impl Write {
                 assert_eq!(session.increment("n", 1).await?, next, "{self:?}");
                 Ok(())
             }
-            Self::Permanent => session.permanent(serde_json::json!({ "n": next })).await,
+            Self::Decrement => {
+                assert_eq!(session.decrement("n", -1).await?, next, "{self:?}");
+                Ok(())
+            }
+            Self::Push => session.push("n", "item").await,
+            Self::Permanent => session.permanent(json!({ "n": next })).await,
         }
     }
 }
@@ -88,17 +120,18 @@ async fn a_write_reads_the_message_and_takes_its_place() {
         for write in Write::ALL {
             for client in [Client::Plain, Client::Navigation, Client::Fetch("empty")] {
                 let mut jar = Jar::default();
-                bench.ok(&mut jar, async |session| session.set("n", 1).await).await;
-                bench.ok(&mut jar, async |session| session.flash("n", 50).await).await;
+                bench.ok(&mut jar, async |session| session.set("n", write.value(1)).await).await;
+                bench.ok(&mut jar, async |session| session.flash("n", write.value(50)).await).await;
                 let (seen, _) = bench
                     .request(&mut jar, client, 200, async |session| {
                         write.one_more(&session).await?;
-                        session.get::<i64>("n").await
+                        session.get::<Value>("n").await
                     })
                     .await;
                 let place = format!("{}: {write:?}", bench.driver);
-                assert_eq!(seen.unwrap(), Some(51), "{place}");
-                assert_eq!(bench.peek(&jar, "n").await, Some(51), "{place}, afterwards");
+                assert_eq!(seen.unwrap(), Some(write.value(51)), "{place}");
+                let afterwards = bench.peek(&jar, "n").await;
+                assert_eq!(afterwards, Some(write.value(51)), "{place}, afterwards");
             }
         }
     }
@@ -110,7 +143,8 @@ async fn a_write_ends_the_message_for_requests_that_still_carry_its_companion() 
         for write in Write::ALL.into_iter().map(Some).chain([None]) {
             for client in [Client::Plain, Client::Navigation, Client::Fetch("empty")] {
                 let mut jar = Jar::default();
-                bench.ok(&mut jar, async |session| session.flash("n", 50).await).await;
+                let flashed = write.map_or(json!(50), |write| write.value(50));
+                bench.ok(&mut jar, async |session| session.flash("n", flashed).await).await;
                 bench
                     .request(&mut jar, client, 200, async |session| match write {
                         Some(write) => write.one_more(&session).await,
@@ -120,8 +154,9 @@ async fn a_write_ends_the_message_for_requests_that_still_carry_its_companion() 
                     .0
                     .unwrap();
                 jar.0.insert(format!("{NAME}.f0"), "1".to_owned());
-                let seen: Option<i64> = bench.peek(&jar, "n").await;
-                assert_eq!(seen, write.map(|_| 51), "{}: {write:?}", bench.driver);
+                let seen: Option<Value> = bench.peek(&jar, "n").await;
+                let expected = write.map(|write| write.value(51));
+                assert_eq!(seen, expected, "{}: {write:?}", bench.driver);
             }
         }
     }
@@ -134,7 +169,7 @@ async fn a_write_after_a_message_of_the_same_request_takes_its_place() {
             let mut jar = Jar::default();
             let head = bench
                 .request(&mut jar, Client::Plain, 200, async |session| {
-                    session.flash("n", 50).await?;
+                    session.flash("n", write.value(50)).await?;
                     write.one_more(&session).await
                 })
                 .await;
@@ -142,8 +177,8 @@ async fn a_write_after_a_message_of_the_same_request_takes_its_place() {
             let place = format!("{}: {write:?}", bench.driver);
             assert_eq!(jar.generations(), NONE, "{place}: nothing is flashed in the end");
             for _ in 0..3 {
-                let seen = bench.ok(&mut jar, async |session| session.get::<i64>("n").await).await;
-                assert_eq!(seen, Some(51), "{place}");
+                let seen = bench.ok(&mut jar, async |session| session.get("n").await).await;
+                assert_eq!(seen, Some(write.value(51)), "{place}");
             }
         }
     }
@@ -275,5 +310,181 @@ async fn destroying_removes_the_companions_that_were_carried() {
         assert_eq!(jar.generations(), [0, 1]);
         bench.send(&mut jar, script, async |session| session.destroy().await).await.0.unwrap();
         assert_eq!(jar, Jar::default(), "{}", bench.driver);
+    }
+}
+
+/// Where a key is before it is written to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Place {
+    flash: bool,
+    stored: Option<Stored>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stored {
+    Ordinary,
+    Permanent,
+}
+
+impl Place {
+    const ALL: [Self; 6] = [
+        Self { flash: false, stored: None },
+        Self { flash: false, stored: Some(Stored::Ordinary) },
+        Self { flash: false, stored: Some(Stored::Permanent) },
+        Self { flash: true, stored: None },
+        Self { flash: true, stored: Some(Stored::Ordinary) },
+        Self { flash: true, stored: Some(Stored::Permanent) },
+    ];
+
+    /// A browser whose session holds the key there: 1 where it is stored, 50 as a message.
+    async fn prepared(self, bench: &Bench, write: Write) -> Jar {
+        let mut jar = bench.visitor().await;
+        bench.ok(&mut jar, async |session| session.permanent(json!({ "other": 1 })).await).await;
+        let (one, fifty) = (write.value(1), write.value(50));
+        match self.stored {
+            Some(Stored::Ordinary) => {
+                bench.ok(&mut jar, async |session| session.set("n", one).await).await;
+            }
+            Some(Stored::Permanent) => {
+                let entries = json!({ "n": one });
+                bench.ok(&mut jar, async |session| session.permanent(entries).await).await;
+            }
+            None => {}
+        }
+        if self.flash {
+            bench.ok(&mut jar, async |session| session.flash("n", fifty).await).await;
+        }
+        jar
+    }
+
+    fn layers(self, write: Write) -> Layers {
+        let one = |layer| (self.stored == Some(layer)).then(|| write.value(1));
+        Layers {
+            flash: self.flash.then(|| write.value(50)),
+            permanent: one(Stored::Permanent),
+            ordinary: one(Stored::Ordinary),
+        }
+    }
+}
+
+/// What each layer holds of the key.
+#[derive(Clone, PartialEq, Default, Debug)]
+struct Layers {
+    flash: Option<Value>,
+    permanent: Option<Value>,
+    ordinary: Option<Value>,
+}
+
+/// Looks into each layer by sending only the cookies that show it.
+async fn layers(bench: &Bench, jar: &Jar) -> Layers {
+    let mut permanent = jar.clone();
+    permanent.0.remove(NAME);
+    let mut flash = jar.without(".p");
+    let ordinary = Jar::holding(&jar.token());
+    let at = async |jar: &Jar| bench.peek::<Value>(jar, "n").await;
+    let (permanent, ordinary) = (at(&permanent).await, at(&ordinary).await);
+    let mut message = None;
+    for generation in 0..8 {
+        // Every companion, so that a message is found whose companion went.
+        flash.0.insert(format!("{NAME}.f{generation}"), "1".to_owned());
+    }
+    let seen = at(&flash).await;
+    if seen != ordinary {
+        message = seen;
+    }
+    Layers { flash: message, permanent, ordinary }
+}
+
+#[tokio::test]
+async fn a_write_leaves_the_key_in_one_layer_and_a_permanent_key_permanent() {
+    for bench in drivers().await {
+        for write in Write::ALL {
+            for place in Place::ALL {
+                let mut jar = place.prepared(&bench, write).await;
+                let before = place.layers(write);
+                let what = format!("{}: {write:?} on {place:?}", bench.driver);
+                assert_eq!(layers(&bench, &jar).await, before, "{what}: before");
+                let script = Client::Fetch("empty");
+                let (result, _) = bench
+                    .request(&mut jar, script, 200, async |session| write.one_more(&session).await)
+                    .await;
+
+                let stays_permanent = place.stored == Some(Stored::Permanent);
+                if write == Write::SetFor && stays_permanent {
+                    let error = result.expect_err(&what);
+                    assert!(error.is_invalid(), "{what}: {error}");
+                    assert!(error.to_string().contains("\"n\""), "{what}: {error}");
+                    assert_eq!(layers(&bench, &jar).await, before, "{what}: refused");
+                    continue;
+                }
+                result.unwrap_or_else(|error| panic!("{what}: {error}"));
+                let read = if place.flash { 50 } else { usize::from(place.stored.is_some()) };
+                let value = Some(write.value(read + 1));
+                let expected = match stays_permanent || write == Write::Permanent {
+                    true => Layers { permanent: value, ..Layers::default() },
+                    false => Layers { ordinary: value, ..Layers::default() },
+                };
+                assert_eq!(layers(&bench, &jar).await, expected, "{what}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn flash_and_now_leave_what_is_stored_and_remember_stores_only_what_is_absent() {
+    for bench in drivers().await {
+        for place in Place::ALL {
+            let before = place.layers(Write::Set);
+            for verb in ["flash", "now", "remember"] {
+                let mut jar = place.prepared(&bench, Write::Set).await;
+                let script = Client::Fetch("image");
+                let (result, _) = bench
+                    .request(&mut jar, script, 200, async |session| match verb {
+                        "flash" => session.flash("n", 70).await,
+                        "now" => session.now("n", 70).await,
+                        _ => session.remember("n", async || 70).await.map(drop),
+                    })
+                    .await;
+                result.unwrap();
+                let mut expected = before.clone();
+                match verb {
+                    "flash" => expected.flash = Some(json!(70)),
+                    "remember" if expected == Layers::default() => {
+                        expected.ordinary = Some(json!(70));
+                    }
+                    _ => {}
+                }
+                let what = format!("{}: {verb} on {place:?}", bench.driver);
+                assert_eq!(layers(&bench, &jar).await, expected, "{what}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_takes_a_key_away_takes_it_from_every_layer() {
+    for bench in drivers().await {
+        for place in Place::ALL {
+            for verb in ["forget", "pull", "claim"] {
+                let mut jar = place.prepared(&bench, Write::Set).await;
+                let what = format!("{}: {verb} on {place:?}", bench.driver);
+                let got = bench
+                    .ok(&mut jar, async |session| {
+                        let got = match verb {
+                            "forget" => session.forget("n").await.map(|()| None)?,
+                            "pull" => session.pull::<i64>("n").await?,
+                            _ => session.claim::<i64>("n").await?,
+                        };
+                        assert!(!session.exists("n").await?, "{what}");
+                        Ok(got)
+                    })
+                    .await;
+                let seen = if place.flash { Some(50) } else { place.stored.map(|_| 1) };
+                assert_eq!(got, seen.filter(|_| verb != "forget"), "{what}");
+                assert_eq!(layers(&bench, &jar).await, Layers::default(), "{what}");
+                assert_eq!(bench.read(&jar, "name").await.as_deref(), Some("ada"), "{what}");
+                assert_eq!(bench.peek(&jar, "other").await, Some(1), "{what}");
+            }
+        }
     }
 }

@@ -61,13 +61,13 @@ impl Answer {
 
 /// Runs the choices of a search through a tree, one leaf a run.
 #[derive(Default)]
-struct Choices {
+pub(crate) struct Choices {
     taken: Vec<(usize, usize)>,
     depth: usize,
 }
 
 impl Choices {
-    fn next(&mut self, of: usize) -> usize {
+    pub(crate) fn next(&mut self, of: usize) -> usize {
         if self.depth == self.taken.len() {
             self.taken.push((0, of));
         }
@@ -78,7 +78,7 @@ impl Choices {
     }
 
     /// Moves on to the next leaf; `false` after the last.
-    fn advance(&mut self) -> bool {
+    pub(crate) fn advance(&mut self) -> bool {
         self.depth = 0;
         while let Some((choice, of)) = self.taken.pop() {
             if choice + 1 < of {
@@ -185,7 +185,7 @@ impl Store for Gated {
 
 /// How many server processes answer the requests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Instances {
+pub(crate) enum Instances {
     One,
     OneEach,
 }
@@ -199,6 +199,22 @@ async fn run(
     let store = MemoryStore::new();
     let bench = in_a_store(store.clone());
     let jar = prepared(&bench).await;
+    let start = |sessions, index: usize| request(sessions, jar.field(), acts[index]);
+    let answers = interleave(&bench, store, (acts.len(), instances), choices, start).await;
+    (bench, jar, answers)
+}
+
+/// Runs so many requests at once on gated instances of the bench's store, in the order that the choices say.
+pub(crate) async fn interleave<F>(
+    bench: &Bench,
+    store: MemoryStore,
+    (count, instances): (usize, Instances),
+    choices: &mut Choices,
+    start: impl Fn(Sessions, usize) -> F,
+) -> Vec<F::Output>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
     let gate = Gate::default();
     let config = Config::new().clock(bench.clock.clone());
     let instance = || {
@@ -206,11 +222,10 @@ async fn run(
         Sessions::from_store(gated, &config).unwrap()
     };
     let shared = instance();
-    let requests: Vec<_> = acts
-        .iter()
-        .map(|act| {
+    let requests: Vec<_> = (0..count)
+        .map(|index| {
             let sessions = if instances == Instances::One { shared.clone() } else { instance() };
-            tokio::spawn(request(sessions, jar.field(), *act))
+            tokio::spawn(start(sessions, index))
         })
         .collect();
     loop {
@@ -230,7 +245,7 @@ async fn run(
     for request in requests {
         answers.push(request.await.unwrap());
     }
-    (bench, jar, answers)
+    answers
 }
 
 /// Lets every task run until it waits at the gate or for another; returns how many are at the gate.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod answers;
+mod claim;
 mod config;
 mod cookies;
 mod failures;
@@ -27,5 +28,6 @@ mod support;
 mod tombstones;
 mod tower;
 mod values;
+mod verbs;
 mod walk;
 mod writing;

@@ -1,6 +1,6 @@
 //! Writing values: what changes nothing, what is too large, what is computed, and where there is no session.
 
-use crate::support::{Client, Jar, drivers, recorded};
+use crate::support::{Client, DAY, Jar, drivers, recorded};
 use dframework_session::{Error, Session, SessionHandle};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 /// A change that leaves everything as it is.
 type Change = fn(SessionHandle) -> std::pin::Pin<Box<dyn Future<Output = Result<(), Error>>>>;
 
-const NO_CHANGES: [(&str, Change); 9] = [
+const NO_CHANGES: [(&str, Change); 17] = [
     ("set", |session| Box::pin(async move { session.set("name", "ada").await })),
     ("set there and back", |session| {
         Box::pin(async move {
@@ -36,6 +36,22 @@ const NO_CHANGES: [(&str, Change); 9] = [
     ("increment", |session| Box::pin(async move { session.increment("n", 0).await.map(drop) })),
     ("permanent", |session| {
         Box::pin(async move { session.permanent(json!({ "theme": "dark" })).await })
+    }),
+    ("now", |session| Box::pin(async move { session.now("name", "grace").await })),
+    ("reflash", |session| Box::pin(async move { session.reflash().await })),
+    ("keep", |session| Box::pin(async move { session.keep(["name", "absent"]).await })),
+    ("pull", |session| Box::pin(async move { session.pull::<i64>("absent").await.map(drop) })),
+    ("claim", |session| Box::pin(async move { session.claim::<i64>("absent").await.map(drop) })),
+    ("decrement", |session| Box::pin(async move { session.decrement("n", 0).await.map(drop) })),
+    ("remember", |session| {
+        Box::pin(async move { session.remember("n", async || 8).await.map(drop) })
+    }),
+    ("clear and set", |session| {
+        Box::pin(async move {
+            session.clear().await?;
+            session.set("name", "ada").await?;
+            session.set("n", 7).await
+        })
     }),
 ];
 
@@ -95,6 +111,16 @@ async fn a_key_that_is_empty_or_too_long_is_refused_by_every_verb() {
                         session.exists(key).await.map(drop),
                         session.increment(key, 1).await.map(drop),
                         session.update(key, |_: Option<i64>| 1).await.map(drop),
+                        session.set_for(key, 1, DAY).await,
+                        session.now(key, 1).await,
+                        session.keep(key).await,
+                        session.keep(["fine", key]).await,
+                        session.pull::<i64>(key).await.map(drop),
+                        session.claim::<i64>(key).await.map(drop),
+                        session.decrement(key, 1).await.map(drop),
+                        session.push(key, 1).await,
+                        session.remember(key, async || 1).await.map(drop),
+                        session.try_remember(key, async || Ok::<_, Error>(1)).await.map(drop),
                     ];
                     for (verb, result) in results.into_iter().enumerate() {
                         let error = result.expect_err(&format!("verb {verb}"));
@@ -142,13 +168,16 @@ async fn a_value_over_a_mebibyte_is_refused_at_once() {
                     session.flash("large", &large).await,
                     session.permanent(json!({ "large": large })).await,
                     session.update("large", move |_: Option<String>| grown.clone()).await.map(drop),
+                    session.set_for("large", &large, DAY).await,
+                    session.push("large list", &large).await,
+                    session.remember("large too", async || large.clone()).await.map(drop),
                 ];
                 for (verb, result) in results.into_iter().enumerate() {
                     let error = result.expect_err(&format!("verb {verb}"));
                     assert!(error.is_too_large(), "verb {verb}: {error}");
                     assert_eq!(error.status(), 413);
                     let message = format!("{error} {error:?}");
-                    assert!(message.contains("\"large\""), "verb {verb}: {message}");
+                    assert!(message.contains("\"large"), "verb {verb}: {message}");
                     assert!(!message.contains("vvv"), "verb {verb} shows the value");
                 }
                 session.get::<String>("large").await
@@ -290,6 +319,20 @@ async fn outside_a_request_every_verb_says_that_there_is_no_session() {
         Session::all().await.map(drop),
         Session::increment("key", 1).await.map(drop),
         Session::update("key", |_: Option<i64>| 1).await.map(drop),
+        Session::set_for("key", 1, DAY).await,
+        Session::now("key", 1).await,
+        Session::reflash().await,
+        Session::keep("key").await,
+        Session::clear().await,
+        Session::keys().await.map(drop),
+        Session::pull::<i64>("key").await.map(drop),
+        Session::claim::<i64>("key").await.map(drop),
+        Session::decrement("key", 1).await.map(drop),
+        Session::push("key", 1).await,
+        Session::remember("key", async || 1).await.map(drop),
+        Session::try_remember("key", async || Ok::<_, Error>(1)).await.map(drop),
+        Session::handle().map(drop),
+        Session::spawn(async {}).map(drop),
         Session::regenerate().await,
         Session::set_owner("42").await,
         Session::owner().await.map(drop),
