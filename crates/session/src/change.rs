@@ -78,6 +78,8 @@ pub(crate) struct Log {
     pub(crate) operations: Vec<Operation>,
     /// Which operations have been carried out on the permanent record already.
     pub(crate) settled: Vec<Settled>,
+    /// Why operations were dropped that could not be committed: the response must not look as if they had been.
+    pub(crate) refused: Option<Error>,
     /// What nobody knows of the last commit.
     pub(crate) unsettled: Option<Unsettled>,
     /// Counts `destroy` calls, so that a commit under way learns that its operations were discarded.
@@ -121,6 +123,12 @@ impl Log {
         self.unsettled = None;
     }
 
+    /// Drops all operations, and remembers why.
+    pub(crate) fn refuse(&mut self, error: &Error) {
+        self.forget();
+        self.refused = Some(error.again());
+    }
+
     /// Drops the first operations: they have been committed.
     pub(crate) fn drop_first(&mut self, count: usize) {
         self.operations.drain(..count.min(self.operations.len()));
@@ -137,6 +145,9 @@ impl Log {
             && self.unsettled.is_none()
         {
             self.operations.pop();
+        }
+        if matches!(operation, Operation::Regenerate | Operation::SetOwner(_)) {
+            self.refused = None;
         }
         self.operations.push(operation);
     }
@@ -164,6 +175,7 @@ impl Log {
 
     pub(crate) fn destroy(&mut self) {
         self.forget();
+        self.refused = None;
         self.destroy = true;
         self.epoch = self.epoch.wrapping_add(1);
     }

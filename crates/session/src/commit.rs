@@ -144,6 +144,9 @@ impl Inner {
     fn plan(&self, moment: Moment) -> Result<Option<(Plan, Mark)>, Error> {
         let state = self.state();
         let Some(draft) = &state.draft else { return Ok(None) };
+        if let (Some(refused), true) = (&state.log.refused, moment != Moment::Failure) {
+            return Err(refused.again());
+        }
         let plan = decide(&Situation {
             draft,
             log: &state.log,
@@ -272,7 +275,7 @@ impl Inner {
                 log.destroy = false;
             }
             // What can never be committed goes as a whole: a part of it would be worse than nothing.
-            Err(error) if error.status() == 409 => log.forget(),
+            Err(error) if error.status() == 409 => log.refuse(error),
             // What is in the log was asked for after the commit began, or can be tried again.
             _ => {}
         }
@@ -322,12 +325,13 @@ impl State {
             draft.ordinary = Standing::Ended;
         }
         if is_gone && !log.has_login() && !log.destroy && log.has_changes() {
-            log.forget();
-            return Err(Error::gone(Record::Session));
+            let error = Error::gone(Record::Session);
+            log.refuse(&error);
+            return Err(error);
         }
         let replayed = draft.replay(log).map_err(unreplayable);
-        if replayed.is_err() {
-            log.forget();
+        if let Err(error) = &replayed {
+            log.refuse(error);
             let (ordinary, permanent) = (draft.ordinary.clone(), draft.permanent.clone());
             draft.go_on(ordinary, permanent);
         }

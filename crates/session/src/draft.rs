@@ -84,6 +84,7 @@ pub(crate) enum Layer {
 }
 
 /// A value in a layer, or that there is none any more.
+#[derive(Clone)]
 struct Put {
     key: Arc<str>,
     layer: Layer,
@@ -114,6 +115,8 @@ pub(crate) struct Draft {
     clock: Clock,
     /// Sorted by key, then layer.
     puts: Vec<Put>,
+    /// What this request alone sees of the operations that have been committed.
+    ground: Vec<Put>,
     hidden: Hidden,
     owner: Option<Arc<str>>,
     /// A new token is asked for.
@@ -140,6 +143,7 @@ impl Draft {
             last_generation: BEFORE_THE_FIRST,
             clock,
             puts: Vec::new(),
+            ground: Vec::new(),
             hidden: Hidden::Nothing,
             owner: None,
             rotate: false,
@@ -157,7 +161,7 @@ impl Draft {
         {
             self.last_generation = last_generation;
         }
-        self.puts.clear();
+        self.puts.clone_from(&self.ground);
         self.hidden = Hidden::Nothing;
         self.owner = None;
         self.rotate = false;
@@ -166,9 +170,9 @@ impl Draft {
 
     /// Starts again on what a commit has left, with what this request alone sees.
     pub(crate) fn go_on(&mut self, ordinary: Standing, permanent: Standing) {
-        let puts = std::mem::take(&mut self.puts);
+        self.puts.retain(|put| put.layer == Layer::Now);
+        self.ground = std::mem::take(&mut self.puts);
         self.rebase(ordinary, permanent);
-        self.puts.extend(puts.into_iter().filter(|put| put.layer == Layer::Now));
     }
 
     /// Lets the request see a generation that it made.

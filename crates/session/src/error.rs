@@ -82,6 +82,17 @@ impl Error {
         matches!(self.0.kind, Kind::Gone { record: Record::Session })
     }
 
+    /// The same refusal once more, for a commit that follows one that was refused.
+    pub(crate) fn again(&self) -> Self {
+        match &self.0.kind {
+            Kind::Unreplayable { key, why } => {
+                Self::new(Kind::Unreplayable { key: key.clone(), why })
+            }
+            Kind::Gone { record } => Self::gone(*record),
+            _ => Self::gone(Record::Session),
+        }
+    }
+
     pub(crate) fn new(kind: Kind) -> Self {
         Self(Box::new(Repr { kind, source: None }))
     }

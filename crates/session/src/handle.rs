@@ -300,7 +300,7 @@ impl SessionHandle {
     ///
     /// As there.
     pub async fn reflash(&self) -> Result<(), Error> {
-        self.0.load().await?;
+        self.0.with(|_| ()).await?;
         let mut state = self.0.state();
         if state.stage == Stage::Late {
             return Err(Error::new(Kind::Late { doing: "keeping flash messages" }));

@@ -49,7 +49,12 @@ impl Inner {
                 Some(_) => pause(round).await,
             }
             let (ordinary, permanent) = self.reload().await?;
-            self.state().begin_again(ordinary, permanent)?;
+            let begun = self.state().begin_again(ordinary, permanent);
+            match begun {
+                // There is nothing to claim; the changes of the request are refused with its response.
+                Err(error) if error.is_session_gone() => return Ok(None),
+                begun => begun?,
+            }
         }
         let error = StoreError::unavailable("a value was claimed by others again and again");
         Err(Error::unavailable("claiming", error))

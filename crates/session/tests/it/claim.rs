@@ -103,7 +103,7 @@ async fn check(bench: &Bench, before: &Jar, layer: Layer, acts: &[Act], answers:
     let place = format!("{}: {layer:?} {acts:?} {answers:?}", bench.driver);
     let got: Vec<_> = answers.iter().filter_map(|answer| answer.got.as_deref()).collect();
     assert_eq!(got, ["t1"], "{place}");
-    let mut expected = json!({ "name": "ada" });
+    let mut expected = json!({ "name": "guest" });
     let count = acts.iter().filter(|act| **act == Act::ClaimAmidWrites).count();
     if count > 0 {
         expected["count"] = json!(count);
@@ -247,7 +247,11 @@ async fn a_claim_commits_its_removal_at_once_and_nothing_else() {
                 handle.permanent(json!({ "theme": "dark" })).await.unwrap();
                 handle.now("shown", 1).await.unwrap();
                 assert_eq!(claim(&handle).await.unwrap().as_deref(), Some("t1"), "{place}");
-                assert_eq!(all(&bench, &other).await, json!({ "name": "ada" }), "{place}: at once");
+                assert_eq!(
+                    all(&bench, &other).await,
+                    json!({ "name": "guest" }),
+                    "{place}: at once"
+                );
                 let seen: Value = handle.all().await.unwrap().into();
                 let mut expected = json!({ "before": 1, "theme": "dark", "shown": 1 });
                 assert_eq!(seen, expected, "{place}: the request goes on with its changes");
@@ -256,7 +260,7 @@ async fn a_claim_commits_its_removal_at_once_and_nothing_else() {
 
                 expected = json!({ "after": 1, "before": 1, "theme": "dark" });
                 if status == 500 {
-                    expected = json!({ "name": "ada" });
+                    expected = json!({ "name": "guest" });
                 }
                 assert_eq!(all(&bench, &jar).await, expected, "{place}");
                 let again = bench.ok(&mut jar, async |session| claim(&session).await).await;
@@ -267,7 +271,6 @@ async fn a_claim_commits_its_removal_at_once_and_nothing_else() {
 }
 
 #[tokio::test]
-#[ignore = "once a save has taken `now` out of the log, a claim loses its value"]
 async fn a_value_shown_now_and_saved_beside_outlives_a_claim() {
     for bench in drivers().await {
         let jar = Layer::Ordinary.prepared(&bench).await;
@@ -320,7 +323,7 @@ async fn permanent_data_after_a_claim_of_the_last_begins_a_record_of_its_own() {
                 })
                 .await;
             assert_ne!(jar.companion(".p"), former.as_deref(), "{}", bench.driver);
-            let expected = json!({ "name": "ada", "theme": "dark" });
+            let expected = json!({ "name": "guest", "theme": "dark" });
             assert_eq!(all(&bench, &jar).await, expected, "{}", bench.driver);
         }
     }
@@ -402,7 +405,6 @@ async fn a_session_that_ended_has_nothing_to_claim() {
 }
 
 #[tokio::test]
-#[ignore = "a claim that meets no record forgets that there was one, and the commit makes a session of the rest"]
 async fn changes_of_a_session_that_ended_long_before_its_claim_make_no_other() {
     let (store, bench) = in_a_probe();
     let mut jar = Layer::Ordinary.prepared(&bench).await;
@@ -456,7 +458,7 @@ async fn a_claim_and_a_login_of_one_request_both_happen() {
                 })
                 .await;
             assert_ne!(jar.session(), former.session(), "{}", bench.driver);
-            assert_eq!(all(&bench, &jar).await, json!({ "name": "ada" }), "{}", bench.driver);
+            assert_eq!(all(&bench, &jar).await, json!({ "name": "guest" }), "{}", bench.driver);
             assert_eq!(all(&bench, &former).await, json!({}), "{}", bench.driver);
         }
     }
@@ -492,7 +494,7 @@ async fn a_claim_that_fails_leaves_the_value_or_has_handed_it_out_once() {
             let times = usize::from(matches!(first, Ok(Some(_)))) + usize::from(second.is_some());
             assert_eq!(times, 1, "{place}");
             bench.answer(&mut jar, &handle, 200).await.unwrap();
-            let expected = json!({ "name": "ada", "pending": 1 });
+            let expected = json!({ "name": "guest", "pending": 1 });
             assert_eq!(all(&bench, &jar).await, expected, "{place}");
         }
     }
@@ -507,7 +509,7 @@ async fn a_claim_after_the_head_gets_the_value_too() {
             bench.answer(&mut jar, &handle, 200).await.unwrap();
             let got = claim(&handle).await.unwrap();
             assert_eq!(got.as_deref(), Some("t1"), "{}: {layer:?}", bench.driver);
-            assert_eq!(all(&bench, &jar).await, json!({ "name": "ada" }), "{}", bench.driver);
+            assert_eq!(all(&bench, &jar).await, json!({ "name": "guest" }), "{}", bench.driver);
         }
     }
 }
@@ -566,26 +568,24 @@ async fn a_claim_beside_a_change_that_no_longer_applies_leaves_the_value() {
 }
 
 #[tokio::test]
-#[ignore = "after the error the commit stores the changes before the one that no longer applies, and says 200"]
 async fn what_failed_to_be_replayed_for_a_claim_is_not_stored_in_part() {
     for bench in drivers().await {
         let (mut jar, handle) = unreplayable(&bench).await;
         claim(&handle).await.unwrap_err();
         let answer = bench.answer(&mut jar, &handle, 200).await;
-        let expected = json!({ "n": "text", "name": "ada", "ticket": "t1" });
+        let expected = json!({ "n": "text", "name": "guest", "ticket": "t1" });
         assert_eq!(all(&bench, &jar).await, expected, "{}: {answer:?}", bench.driver);
         assert!(answer.unwrap_err().error.is_conflict(), "{}", bench.driver);
     }
 }
 
 #[tokio::test]
-#[ignore = "after the error the commit stores the changes before the one that no longer applies, and says 200"]
 async fn what_failed_to_be_saved_is_not_stored_in_part_by_the_answer() {
     for bench in drivers().await {
         let (mut jar, handle) = unreplayable(&bench).await;
         assert!(handle.save().await.unwrap_err().is_conflict(), "{}", bench.driver);
         let answer = bench.answer(&mut jar, &handle, 200).await;
-        let expected = json!({ "n": "text", "name": "ada", "ticket": "t1" });
+        let expected = json!({ "n": "text", "name": "guest", "ticket": "t1" });
         assert_eq!(all(&bench, &jar).await, expected, "{}: {answer:?}", bench.driver);
         assert!(answer.unwrap_err().error.is_conflict(), "{}", bench.driver);
     }

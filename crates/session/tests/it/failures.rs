@@ -67,7 +67,7 @@ async fn a_load_that_fails_is_an_error_and_never_an_empty_session() {
         }
         assert_eq!(before, (jar.clone(), store.only().await), "{fault:?}: nothing was changed");
         store.mend();
-        assert_eq!(bench.read(&jar, "name").await.as_deref(), Some("ada"), "{fault:?}");
+        assert_eq!(bench.read(&jar, "name").await.as_deref(), Some("guest"), "{fault:?}");
     }
 }
 
@@ -78,10 +78,10 @@ async fn a_request_whose_first_load_failed_goes_on_with_its_own_session() {
     store.fail_next(Verb::Load, Fault::Unavailable);
     let handle = bench.open(&jar, Client::Plain, "POST");
     assert!(handle.set("name", "visitor").await.unwrap_err().is_unavailable());
-    assert_eq!(handle.get::<String>("name").await.unwrap().as_deref(), Some("ada"));
+    assert_eq!(handle.get::<String>("name").await.unwrap().as_deref(), Some("guest"));
     handle.set("other", "x").await.unwrap();
     bench.answer(&mut jar, &handle, 200).await.unwrap();
-    assert_eq!(bench.read(&jar, "name").await.as_deref(), Some("ada"));
+    assert_eq!(bench.read(&jar, "name").await.as_deref(), Some("guest"));
     assert_eq!(bench.read(&jar, "other").await.as_deref(), Some("x"));
 }
 
@@ -177,12 +177,12 @@ async fn a_use_that_cannot_be_written_is_no_error() {
         bench.clock.advance(HOUR);
         let handle = bench.open(&jar, Client::Navigation, "GET");
         assert_eq!(handle.get::<String>("status").await.unwrap().as_deref(), Some("hello"));
-        handle.set("name", "ada").await.unwrap();
+        handle.set("name", "guest").await.unwrap();
         store.fail_all(fault);
         let head = bench.answer(&mut jar, &handle, 200).await.unwrap();
         assert_eq!(head.set_cookies.len(), 1, "{fault:?}: the message has been shown");
         store.mend();
-        assert_eq!(bench.read(&jar, "name").await.as_deref(), Some("ada"), "{fault:?}");
+        assert_eq!(bench.read(&jar, "name").await.as_deref(), Some("guest"), "{fault:?}");
     }
 }
 
@@ -231,8 +231,8 @@ async fn rounds_that_are_always_lost_come_to_an_end() {
     let commits = store.take_verbs().into_iter().filter(|verb| *verb == Verb::Commit).count();
     assert!((2..=32).contains(&commits), "{commits}");
     store.mend();
-    assert_eq!(bench.read(&jar, "name").await.as_deref(), Some("ada"));
-    bench.ok(&mut jar, async |session| session.set("name", "bea").await).await;
+    assert_eq!(bench.read(&jar, "name").await.as_deref(), Some("guest"));
+    bench.ok(&mut jar, async |session| session.set("name", "friend").await).await;
 }
 
 #[tokio::test]
@@ -280,11 +280,11 @@ async fn a_full_store_refuses_new_sessions_and_keeps_the_others() {
     bench.ok(&mut jar, async |session| session.set_owner("42").await).await;
     let mut stranger = Jar::default();
     let handle = bench.open(&stranger, Client::Plain, "POST");
-    handle.set("name", "bea").await.unwrap();
+    handle.set("name", "friend").await.unwrap();
     let error = bench.answer(&mut stranger, &handle, 200).await.unwrap_err().error;
     assert_eq!((error.is_unavailable(), error.status()), (true, 503));
     assert_eq!(stranger, Jar::default());
-    assert_eq!(bench.read(&jar, "name").await.as_deref(), Some("ada"));
+    assert_eq!(bench.read(&jar, "name").await.as_deref(), Some("guest"));
 }
 
 #[tokio::test]
@@ -293,7 +293,7 @@ async fn a_commit_goes_on_when_nobody_waits_for_it() {
         let (store, bench) = in_a_probe();
         let jar = bench.visitor().await;
         let handle = bench.open(&jar, Client::Plain, "POST");
-        handle.set("name", "bea").await.unwrap();
+        handle.set("name", "friend").await.unwrap();
         if change == "regenerate" {
             handle.regenerate().await.unwrap();
         }

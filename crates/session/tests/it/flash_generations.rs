@@ -27,7 +27,7 @@ async fn a_request_from_before_the_message_neither_sees_nor_ends_it() {
     for bench in drivers().await {
         for reads in [true, false] {
             let mut jar = Jar::default();
-            bench.ok(&mut jar, async |session| session.set("name", "ada").await).await;
+            bench.ok(&mut jar, async |session| session.set("name", "guest").await).await;
             let early = bench.open(&jar, Client::Navigation, "GET");
             flash(&bench, &mut jar, "status").await;
             if reads {
@@ -150,7 +150,7 @@ async fn after_eight_in_use_a_message_joins_the_last() {
 async fn two_requests_that_flash_at_once_get_a_generation_each() {
     for bench in drivers().await {
         let mut jar = Jar::default();
-        bench.ok(&mut jar, async |session| session.set("name", "ada").await).await;
+        bench.ok(&mut jar, async |session| session.set("name", "guest").await).await;
         let (one, other) =
             (bench.open(&jar, Client::Plain, "POST"), bench.open(&jar, Client::Plain, "POST"));
         one.flash("one", 1).await.unwrap();

@@ -62,7 +62,7 @@ async fn what_the_application_says_of_caches_stays_until_a_cookie_is_set() {
         for (writes, expected) in [(false, None), (true, Some("no-store"))] {
             let handle = bench.open(&jar, Client::Plain, "GET");
             if writes {
-                handle.set("name", "ada").await.unwrap();
+                handle.set("name", "guest").await.unwrap();
             } else {
                 read_name(handle.clone()).await;
             }
@@ -110,10 +110,10 @@ async fn a_cookie_that_opens_nothing_is_never_adopted() {
             let (name, head) = bench.request(&mut jar, Client::Plain, 200, read_name).await;
             assert_eq!(name, None, "{case}");
             assert!(head.set_cookies.is_empty(), "{case}: a stale cookie is left alone");
-            bench.ok(&mut jar, async |session| session.set("name", "ada").await).await;
+            bench.ok(&mut jar, async |session| session.set("name", "guest").await).await;
             assert_ne!(jar.token(), token, "{case}");
             assert_eq!(jar.token().len(), 43, "{case}");
-            assert_eq!(bench.read(&jar, "name").await.as_deref(), Some("ada"), "{case}");
+            assert_eq!(bench.read(&jar, "name").await.as_deref(), Some("guest"), "{case}");
             assert!(!bench.is_alive(&Jar::holding(token)).await, "{case}");
         }
     }
@@ -154,7 +154,7 @@ async fn only_the_commit_that_made_a_token_sends_it() {
         let mut jar = bench.visitor().await;
         let ((), head) = bench
             .request(&mut jar, Client::Navigation, 200, async |session| {
-                session.set("name", "bea").await.unwrap();
+                session.set("name", "friend").await.unwrap();
                 session.increment("visits", 1).await.unwrap();
             })
             .await;
@@ -177,7 +177,7 @@ async fn a_write_that_changes_nothing_writes_nothing() {
     let mut jar = bench.visitor().await;
     store.take_calls();
     let unchanged = async |session: SessionHandle| {
-        session.set("name", "ada").await?;
+        session.set("name", "guest").await?;
         session.forget("nothing").await?;
         session.set("passing", 1).await?;
         session.forget("passing").await
@@ -209,7 +209,7 @@ async fn a_new_token_kills_the_old_one_and_keeps_the_data() {
                 assert_ne!(jar.token(), old.token(), "{case}");
                 assert!(!bench.is_alive(&old).await, "{case}");
                 assert_eq!(bench.read(&old, "name").await, None, "{case}");
-                assert_eq!(bench.read(&jar, "name").await.as_deref(), Some("ada"), "{case}");
+                assert_eq!(bench.read(&jar, "name").await.as_deref(), Some("guest"), "{case}");
             }
         }
     }
@@ -223,7 +223,7 @@ async fn a_later_set_does_not_take_a_new_token_back() {
         bench
             .ok(&mut jar, async |session| {
                 session.regenerate().await?;
-                session.set("name", "bea").await?;
+                session.set("name", "friend").await?;
                 session.forget("name").await
             })
             .await;
@@ -242,7 +242,7 @@ async fn the_same_owner_again_changes_nothing() {
             .request(&mut jar, Client::Plain, 200, async |session| session.set_owner("42").await)
             .await;
         assert!(head.set_cookies.is_empty(), "{}", bench.driver);
-        assert_eq!(bench.read(&jar, "name").await.as_deref(), Some("ada"), "{}", bench.driver);
+        assert_eq!(bench.read(&jar, "name").await.as_deref(), Some("guest"), "{}", bench.driver);
     }
 }
 
@@ -251,7 +251,7 @@ async fn from_one_owner_to_another_ordinary_data_is_dropped() {
     for bench in drivers().await {
         let mut jar = bench.visitor().await;
         bench.ok(&mut jar, async |session| session.set_owner("42").await).await;
-        assert_eq!(bench.read(&jar, "name").await.as_deref(), Some("ada"), "a first owner keeps");
+        assert_eq!(bench.read(&jar, "name").await.as_deref(), Some("guest"), "a first owner keeps");
         bench
             .ok(&mut jar, async |session| {
                 session.flash("status", "of the former").await?;

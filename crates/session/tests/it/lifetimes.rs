@@ -72,7 +72,7 @@ async fn every_use_renews_the_idle_timeout() {
                         session.get::<String>("name").await
                     })
                     .await;
-                assert_eq!(name.as_deref(), Some("ada"), "{case}");
+                assert_eq!(name.as_deref(), Some("guest"), "{case}");
             }
             assert_eq!(unused.session(), jar.session(), "{}: no use sends a cookie", bench.driver);
             assert!(!bench.is_alive(&idle).await, "{}", bench.driver);

@@ -123,7 +123,7 @@ async fn what_was_carried_out_counts_although_its_answer_was_lost() {
             }
             let handle = bench.open(&jar, Client::Plain, "POST");
             match change {
-                "begin" | "set" => handle.set("name", "bea").await.unwrap(),
+                "begin" | "set" => handle.set("name", "friend").await.unwrap(),
                 "regenerate" => handle.regenerate().await.unwrap(),
                 "set_owner" => handle.set_owner("42").await.unwrap(),
                 "permanent" => handle.permanent(json!({ "terms": "x" })).await.unwrap(),
@@ -167,7 +167,7 @@ async fn what_cannot_be_looked_up_is_503_without_a_cookie() {
         let mut jar = if change == "begin" { Jar::default() } else { bench.visitor().await };
         let before = jar.clone();
         let handle = bench.open(&jar, Client::Plain, "POST");
-        handle.set("name", "bea").await.unwrap();
+        handle.set("name", "friend").await.unwrap();
         handle.regenerate().await.unwrap();
         store.fail_nth(0, Fault::LostAfter);
         store.fail_nth(1, Fault::Unavailable);
@@ -203,7 +203,7 @@ async fn a_save_that_failed_half_way_applies_nothing_twice() {
     bench.ok(&mut jar, async |session| session.permanent(json!({ "visits": 1 })).await).await;
     let handle = bench.open(&jar, Client::Plain, "POST");
     assert_eq!(handle.increment("visits", 1).await.unwrap(), 2);
-    handle.set("name", "bea").await.unwrap();
+    handle.set("name", "friend").await.unwrap();
     // The permanent record is committed first, and the ordinary one is not.
     store.fail_nth(1, Fault::Unavailable);
     assert!(handle.save().await.unwrap_err().is_unavailable());
@@ -211,7 +211,7 @@ async fn a_save_that_failed_half_way_applies_nothing_twice() {
     handle.save().await.unwrap();
     bench.answer(&mut jar, &handle, 200).await.unwrap();
     assert_eq!(bench.visits(&jar).await, Some(2));
-    assert_eq!(bench.read(&jar, "name").await.as_deref(), Some("bea"));
+    assert_eq!(bench.read(&jar, "name").await.as_deref(), Some("friend"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,7 +14,7 @@ async fn remember(bench: &Bench, jar: &mut Jar, map: Value) {
 /// A browser with ordinary and permanent data.
 async fn visitor(bench: &Bench) -> Jar {
     let mut jar = Jar::default();
-    bench.ok(&mut jar, async |session| session.set("name", "ada").await).await;
+    bench.ok(&mut jar, async |session| session.set("name", "guest").await).await;
     remember(bench, &mut jar, json!({ "theme": "dark" })).await;
     jar
 }
@@ -62,7 +62,7 @@ async fn permanent_data_has_a_token_of_its_own_in_a_cookie_for_ten_years() {
         let seen = all(&bench, &jar).await;
         assert_eq!(Value::from(seen), json!({ "role": "admin", "accepted_terms": true }));
 
-        bench.ok(&mut jar, async |session| session.set("name", "ada").await).await;
+        bench.ok(&mut jar, async |session| session.set("name", "guest").await).await;
         assert_ne!(jar.session(), token(&jar), "{}", bench.driver);
         assert_eq!(all(&bench, &jar).await.len(), 3);
     }
@@ -208,7 +208,7 @@ impl Use for SessionHandle {
 /// A browser whose requests raced: the key `theme` is in both records.
 async fn in_both(bench: &Bench) -> Jar {
     let mut jar = Jar::default();
-    bench.ok(&mut jar, async |session| session.set("name", "ada").await).await;
+    bench.ok(&mut jar, async |session| session.set("name", "guest").await).await;
     let ordinary = bench.open(&jar, Client::Plain, "POST");
     ordinary.set("theme", "ordinary").await.unwrap();
     remember(bench, &mut jar, json!({ "theme": "permanent", "other": 1 })).await;
@@ -326,7 +326,7 @@ async fn forgetting_the_last_key_ends_the_record_and_removes_its_cookie() {
             .await;
         result.unwrap();
         assert_eq!(head.set_cookies, [format!("{NAME}.p={ATTRIBUTES}; Max-Age=0")]);
-        assert_eq!(text(&bench, &jar, "name").await.as_deref(), Some("ada"), "{}", bench.driver);
+        assert_eq!(text(&bench, &jar, "name").await.as_deref(), Some("guest"), "{}", bench.driver);
         assert_eq!(text(&bench, &before, "theme").await, None, "{}", bench.driver);
         let late = bench.open(&restarted(&before), Client::Plain, "POST");
         let result = late.permanent(json!({ "theme": "late" })).await;

@@ -191,7 +191,7 @@ async fn whoever_comes_once_a_year_keeps_the_cookie() {
 async fn only_the_records_whose_cookies_are_there_are_loaded_and_in_one_call() {
     let (bench, recorder) = recorded();
     let mut jar = Jar::default();
-    bench.ok(&mut jar, async |session| session.set("name", "ada").await).await;
+    bench.ok(&mut jar, async |session| session.set("name", "guest").await).await;
     bench.ok(&mut jar, remember).await;
     assert_eq!(recorder.take(), ["create a", "load a", "create b", "load a"]);
     for (jar, loads) in [
@@ -261,7 +261,7 @@ async fn permanent_data_is_not_made_for_a_session_that_ended_meanwhile() {
 /// A request makes permanent data while another ends its session.
 async fn overtaken(bench: &Bench, writes_both: bool, regenerates: bool) {
     let mut jar = Jar::default();
-    bench.ok(&mut jar, async |session| session.set("name", "ada").await).await;
+    bench.ok(&mut jar, async |session| session.set("name", "guest").await).await;
     let late = bench.open(&jar, Client::Plain, "POST");
     late.permanent(json!({ "theme": "dark" })).await.unwrap();
     if writes_both {

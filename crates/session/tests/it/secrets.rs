@@ -22,13 +22,13 @@ async fn the_id_is_public_and_stable_and_not_the_token() {
         let mut jar = Jar::default();
         let before = bench
             .ok(&mut jar, async |session| {
-                session.set("name", "ada").await?;
+                session.set("name", "guest").await?;
                 session.id().await
             })
             .await;
         assert_eq!(before, None, "{}: there is nothing to name yet", bench.driver);
         let id = bench.ok(&mut jar, async |session| session.id().await).await.unwrap();
-        bench.ok(&mut jar, async |session| session.set("name", "bea").await).await;
+        bench.ok(&mut jar, async |session| session.set("name", "friend").await).await;
         let again = bench.ok(&mut jar, async |session| session.id().await).await.unwrap();
         assert_eq!(id, again, "{}", bench.driver);
         let text = id.to_string();
@@ -54,7 +54,7 @@ async fn a_store_is_shown_digests_of_tokens_and_nothing_else() {
     let mut jar = Jar::holding(UNKNOWN);
     let mut tokens = vec![UNKNOWN.to_owned()];
     for owner in ["41", "42"] {
-        bench.ok(&mut jar, async |session| session.set("name", "ada").await).await;
+        bench.ok(&mut jar, async |session| session.set("name", "guest").await).await;
         tokens.push(jar.token());
         bench.ok(&mut jar, async |session| session.set_owner(owner).await).await;
         tokens.push(jar.token());

@@ -386,10 +386,10 @@ impl Jar {
 }
 
 impl Bench {
-    /// A browser with a session in which `name` is `ada`.
+    /// A browser with a session in which `name` is `guest`.
     pub(crate) async fn visitor(&self) -> Jar {
         let mut jar = Jar::default();
-        self.ok(&mut jar, async |session| session.set("name", "ada").await).await;
+        self.ok(&mut jar, async |session| session.set("name", "guest").await).await;
         assert!(jar.session().is_some(), "{}: a write makes a session", self.driver);
         jar
     }

@@ -19,7 +19,7 @@ const ENDINGS: [&str; 4] = ["destroy", "regenerate", "a new owner", "another ses
 async fn overtaken(bench: &Bench, ending: &str) -> Jar {
     if ending == "another session" {
         let jar = Jar::holding(UNKNOWN);
-        bench.ok(&mut jar.clone(), async |session| session.set("name", "bea").await).await;
+        bench.ok(&mut jar.clone(), async |session| session.set("name", "friend").await).await;
         return jar;
     }
     let mut jar = bench.visitor().await;
@@ -187,7 +187,7 @@ async fn a_double_clicked_login_works_twice() {
             let role = bench.read(browser, "role").await;
             assert_eq!(role.as_deref(), Some("editor"), "{}", bench.driver);
         }
-        assert_eq!(bench.read(&browsers[0], "name").await.as_deref(), Some("ada"));
+        assert_eq!(bench.read(&browsers[0], "name").await.as_deref(), Some("guest"));
         let name = bench.read(&browsers[1], "name").await;
         assert_eq!(name, None, "{}: the second begins empty", bench.driver);
     }
@@ -223,7 +223,7 @@ async fn a_session_that_ends_under_a_request_takes_its_changes_along() {
             assert_eq!(left.set_cookies, [""; 0], "{case}: somebody was faster");
             assert!(!bench.is_alive(&stale).await, "{case}");
             if ending != "destroy" {
-                assert_eq!(bench.read(&jar, "name").await.as_deref(), Some("ada"), "{case}");
+                assert_eq!(bench.read(&jar, "name").await.as_deref(), Some("guest"), "{case}");
             }
         }
     }
@@ -252,7 +252,7 @@ async fn of_two_requests_with_one_unknown_token_one_makes_a_session() {
         let jar = Jar::holding(UNKNOWN);
         let requests = [0, 1].map(|_| bench.open(&jar, Client::Plain, "POST"));
         for request in &requests {
-            request.set("name", "ada").await.unwrap();
+            request.set("name", "guest").await.unwrap();
         }
         let (mut first, mut second) = (jar.clone(), jar.clone());
         bench.answer(&mut first, &requests[0], 200).await.unwrap();
@@ -280,7 +280,7 @@ async fn the_permanent_cookie_has_a_tombstone_of_its_own() {
             .await;
         assert!(result.unwrap_err().is_gone(), "{}", bench.driver);
         assert_eq!(head.set_cookies, [""; 0], "{}", bench.driver);
-        bench.ok(&mut stale, async |session| session.set("name", "ada").await).await;
+        bench.ok(&mut stale, async |session| session.set("name", "guest").await).await;
         assert!(stale.session().is_some(), "{}: ordinary data is not concerned", bench.driver);
     }
 }

@@ -89,14 +89,14 @@ async fn the_facade_and_the_extractor_find_the_session_of_the_request() {
             .route("/", get(visit))
             .route("/look", get(look))
             .layer(SessionLayer::new(sessions));
-        let (mut ada, mut bea) = (Jar::default(), Jar::default());
+        let (mut one, mut other) = (Jar::default(), Jar::default());
         for (visits, path) in [("1", "/"), ("2", "/"), ("2", "/look"), ("3", "/")] {
-            assert_eq!(text(send(&app, &mut ada, path).await).await, visits, "{driver}");
+            assert_eq!(text(send(&app, &mut one, path).await).await, visits, "{driver}");
         }
-        assert_eq!(text(send(&app, &mut bea, "/look").await).await, "0", "{driver}");
-        assert_eq!(bea, Jar::default(), "{driver}: a reader gets no cookie");
-        assert_eq!(text(send(&app, &mut bea, "/").await).await, "1", "{driver}");
-        assert_ne!(ada, bea, "{driver}");
+        assert_eq!(text(send(&app, &mut other, "/look").await).await, "0", "{driver}");
+        assert_eq!(other, Jar::default(), "{driver}: a reader gets no cookie");
+        assert_eq!(text(send(&app, &mut other, "/").await).await, "1", "{driver}");
+        assert_ne!(one, other, "{driver}");
     }
 }
 
@@ -146,8 +146,12 @@ async fn the_session_is_there_before_a_service_returns_its_future() {
         let inner = service_fn(|_: Request<()>| {
             let handle = handle_now();
             async move {
-                handle.unwrap().set("name", "ada").await.unwrap();
-                assert_eq!(Session::get_or("name", "guest").await.unwrap(), "ada", "the same one");
+                handle.unwrap().set("name", "guest").await.unwrap();
+                assert_eq!(
+                    Session::get_or("name", "guest").await.unwrap(),
+                    "guest",
+                    "the same one"
+                );
                 Ok::<_, Infallible>(Response::new(()))
             }
         });
@@ -163,7 +167,7 @@ async fn a_service_that_is_ready_at_once_has_its_session() {
     for (driver, sessions) in all_sessions().await {
         let inner = service_fn(|_: Request<()>| -> Ready<Result<Response<()>, Infallible>> {
             let handle = handle_now().unwrap();
-            let mut set = pin!(async move { handle.set("name", "ada").await.unwrap() });
+            let mut set = pin!(async move { handle.set("name", "guest").await.unwrap() });
             let polled = set.as_mut().poll(&mut Context::from_waker(Waker::noop()));
             assert!(polled.is_ready(), "nothing is loaded without a cookie");
             std::future::ready(Ok(Response::new(())))
@@ -178,7 +182,7 @@ async fn a_service_that_is_ready_at_once_has_its_session() {
 async fn an_error_of_the_service_is_passed_on_and_commits_nothing() {
     let (store, sessions) = in_probe(|config| config);
     let inner = service_fn(|_: Request<()>| async {
-        Session::set("name", "ada").await.unwrap();
+        Session::set("name", "guest").await.unwrap();
         Err::<Response<()>, _>("broken")
     });
     let result = SessionLayer::new(sessions).layer(inner).oneshot(Request::new(())).await;
@@ -297,7 +301,7 @@ async fn caches_are_told_that_the_answer_depends_on_the_cookie() {
             let inner = service_fn(async |_: Request<()>| {
                 match deed {
                     "read" => drop(Session::get::<String>("name").await.unwrap()),
-                    "write" => Session::set("name", "ada").await.unwrap(),
+                    "write" => Session::set("name", "guest").await.unwrap(),
                     _ => {}
                 }
                 let builder = Response::builder();

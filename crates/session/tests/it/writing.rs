@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 type Change = fn(SessionHandle) -> std::pin::Pin<Box<dyn Future<Output = Result<(), Error>>>>;
 
 const NO_CHANGES: [(&str, Change); 17] = [
-    ("set", |session| Box::pin(async move { session.set("name", "ada").await })),
+    ("set", |session| Box::pin(async move { session.set("name", "guest").await })),
     ("set there and back", |session| {
         Box::pin(async move {
             session.set("name", "grace").await?;
-            session.set("name", "ada").await
+            session.set("name", "guest").await
         })
     }),
     ("set and forget", |session| {
@@ -25,7 +25,7 @@ const NO_CHANGES: [(&str, Change); 17] = [
     ("forget and set", |session| {
         Box::pin(async move {
             session.forget("name").await?;
-            session.set("name", "ada").await
+            session.set("name", "guest").await
         })
     }),
     ("forget", |session| Box::pin(async move { session.forget("absent").await })),
@@ -49,14 +49,14 @@ const NO_CHANGES: [(&str, Change); 17] = [
     ("clear and set", |session| {
         Box::pin(async move {
             session.clear().await?;
-            session.set("name", "ada").await?;
+            session.set("name", "guest").await?;
             session.set("n", 7).await
         })
     }),
 ];
 
 async fn some_values(session: SessionHandle) -> Result<(), Error> {
-    session.set("name", "ada").await?;
+    session.set("name", "guest").await?;
     session.set("n", 7).await?;
     session.permanent(json!({ "theme": "dark" })).await
 }
@@ -196,7 +196,7 @@ async fn values_that_fit_one_by_one_and_not_together_fail_the_commit() {
         for with_session in [true, false] {
             let mut jar = Jar::default();
             if with_session {
-                bench.ok(&mut jar, async |session| session.set("name", "ada").await).await;
+                bench.ok(&mut jar, async |session| session.set("name", "guest").await).await;
             }
             let before = jar.clone();
             let handle = bench.open(&jar, Client::Plain, "POST");
@@ -229,7 +229,7 @@ async fn a_permanent_record_too_large_fails_the_commit_and_nothing_is_stored() {
     for bench in drivers().await {
         let mut jar = Jar::default();
         let handle = bench.open(&jar, Client::Plain, "POST");
-        handle.set("name", "ada").await.unwrap();
+        handle.set("name", "guest").await.unwrap();
         for key in ["a", "b"] {
             handle.permanent(json!({ key: "v".repeat(600 << 10) })).await.unwrap();
         }
@@ -356,10 +356,10 @@ async fn the_facade_reaches_the_session_of_its_own_request() {
             bench.open(&Jar::default(), Client::Plain, "GET"),
             bench.open(&Jar::default(), Client::Plain, "GET"),
         );
-        bench.sessions.scope(one.clone(), Session::set("name", "ada")).await.unwrap();
+        bench.sessions.scope(one.clone(), Session::set("name", "guest")).await.unwrap();
         let seen = bench.sessions.scope(other, Session::get_or("name", "guest")).await.unwrap();
         assert_eq!(seen, "guest", "{}", bench.driver);
-        assert_eq!(one.get_or("name", "guest").await.unwrap(), "ada", "{}", bench.driver);
+        assert_eq!(one.get_or("name", "guest").await.unwrap(), "guest", "{}", bench.driver);
         assert!(Session::get::<String>("name").await.unwrap_err().is_outside());
     }
 }
@@ -434,7 +434,7 @@ async fn update_is_given_nothing_for_absent_and_null() {
 async fn update_of_another_type_is_refused_and_leaves_the_value() {
     for bench in drivers().await {
         let mut jar = Jar::default();
-        bench.ok(&mut jar, async |session| session.set("name", "ada").await).await;
+        bench.ok(&mut jar, async |session| session.set("name", "guest").await).await;
         bench
             .ok(&mut jar, async |session| {
                 let error = session.update("name", |_: Option<u8>| 1).await.unwrap_err();
@@ -442,7 +442,7 @@ async fn update_of_another_type_is_refused_and_leaves_the_value() {
                 Ok(())
             })
             .await;
-        assert_eq!(bench.peek(&jar, "name").await, Some("ada".to_owned()), "{}", bench.driver);
+        assert_eq!(bench.peek(&jar, "name").await, Some("guest".to_owned()), "{}", bench.driver);
     }
 }
 
