@@ -80,8 +80,8 @@ pub(crate) struct Log {
     pub(crate) settled: Vec<Settled>,
     /// Why operations were dropped that could not be committed: the response must not look as if they had been.
     pub(crate) refused: Option<Error>,
-    /// What nobody knows of the last commit.
-    pub(crate) unsettled: Option<Unsettled>,
+    /// What nobody knows of earlier tries.
+    pub(crate) unsettled: Vec<Unsettled>,
     /// Counts `destroy` calls, so that a commit under way learns that its operations were discarded.
     pub(crate) epoch: u32,
 }
@@ -120,7 +120,9 @@ impl Log {
     pub(crate) fn forget(&mut self) {
         self.operations.clear();
         self.settled.clear();
-        self.unsettled = None;
+        // What may have been written no longer matters; what may have ended does as long as it is to end.
+        self.unsettled.retain(|step| self.destroy && matches!(step, Unsettled::End { .. }));
+        self.epoch = self.epoch.wrapping_add(1);
     }
 
     /// Drops all operations, and remembers why.
@@ -132,8 +134,29 @@ impl Log {
     /// Drops the first operations: they have been committed.
     pub(crate) fn drop_first(&mut self, count: usize) {
         self.operations.drain(..count.min(self.operations.len()));
-        self.settled.clear();
-        self.unsettled = None;
+        self.settled.retain(|settled| settled.operations > count);
+        for settled in &mut self.settled {
+            settled.operations -= count;
+        }
+        self.unsettled.clear();
+    }
+
+    /// Remembers a step of which nobody knows whether it was carried out.
+    pub(crate) fn leave_unsettled(&mut self, step: Unsettled) {
+        const MOST: usize = 8;
+        if self.unsettled.len() == MOST {
+            self.unsettled.remove(0);
+        }
+        self.unsettled.push(step);
+    }
+
+    /// Until when the tombstones are kept that earlier tries of `destroy` may have left.
+    pub(crate) fn earlier_ends(&self) -> Vec<Timestamp> {
+        let end = |step: &Unsettled| match step {
+            Unsettled::End { until } => Some(*until),
+            Unsettled::Write { .. } => None,
+        };
+        self.unsettled.iter().filter_map(end).collect()
     }
 
     /// Adds an operation. Of two `set`s in a row, the second is all that matters.
@@ -142,7 +165,7 @@ impl Log {
             (self.operations.last(), &operation)
             && last == key
             && self.settled.is_empty()
-            && self.unsettled.is_none()
+            && self.unsettled.is_empty()
         {
             self.operations.pop();
         }
@@ -161,15 +184,18 @@ impl Log {
         ordinary: &Standing,
         permanent: &Standing,
     ) {
-        let Some(Unsettled::Write { stamp, operations }) = self.unsettled else { return };
-        let is_written = |standing: &Standing| {
-            standing.live().is_some_and(|live| live.record.header().stamp == Some(stamp))
+        let written = |standing: &Standing| {
+            let found = standing.live()?.record.header().stamp?;
+            self.unsettled.iter().find_map(|step| match step {
+                Unsettled::Write { stamp, operations } if *stamp == found => Some(*operations),
+                _ => None,
+            })
         };
-        if is_written(ordinary) {
+        if let Some(operations) = written(ordinary) {
             self.drop_first(operations);
-        } else if is_written(permanent) {
+        } else if let Some(operations) = written(permanent) {
             self.settled.push(Settled { operations, before: before.clone() });
-            self.unsettled = None;
+            self.unsettled.clear();
         }
     }
 
@@ -177,7 +203,6 @@ impl Log {
         self.forget();
         self.refused = None;
         self.destroy = true;
-        self.epoch = self.epoch.wrapping_add(1);
     }
 
     /// The names of the keys that the operations change.

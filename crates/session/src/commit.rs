@@ -8,11 +8,11 @@ mod apply;
 mod claim;
 mod decide;
 
-pub(crate) use apply::{Ending, end_quietly, end_record, remember_until};
+pub(crate) use apply::{Abandoned, Ending, Remembered, end_abandoned, end_record, remember_until};
 pub(crate) use decide::Lifetimes;
 
 use crate::{
-    change::{Settled, Unsettled},
+    change::Settled,
     cookie::Which,
     draft::Standing,
     driver::{At, Driver},
@@ -22,9 +22,9 @@ use crate::{
     sessions::Core,
     value::Json,
 };
-use apply::{Ended, Progress, Round, apply};
+use apply::{Ended, Progress, Round, apply, end_quietly};
 use decide::{Plan, Situation, decide};
-use dframework_session_store::{StoreError, StoreKey, Timestamp};
+use dframework_session_store::{StoreError, StoreKey};
 use std::{sync::Arc, time::Duration};
 
 /// When a commit happens, and what that allows.
@@ -84,7 +84,8 @@ impl Inner {
         let _one_at_a_time = self.turn().await;
         let moment = self.begin(occasion);
         let Some(first) = self.plan(moment)? else { return Ok(()) };
-        let mut progress = Progress { earlier_end: self.earlier_end(), ..Progress::default() };
+        let earlier_ends = self.state().log.earlier_ends();
+        let mut progress = Progress { earlier_ends, ..Progress::default() };
         let result = match self.rounds(moment, first, &mut progress).await {
             Ok(mark) => self.confirm_permanent(&progress).await.map(|()| mark),
             Err(error) => Err(error),
@@ -92,7 +93,7 @@ impl Inner {
         if let (Err(error), Some(made)) = (&result, progress.made_permanent)
             && error.is_session_gone()
         {
-            end_quietly(&self.core, None, Some(made)).await;
+            end_quietly(&self.core, made).await;
         }
         if progress.overtaken {
             self.end_own_permanent().await;
@@ -104,18 +105,13 @@ impl Inner {
     async fn end_own_permanent(&self) {
         let made = self.state().made_permanent.take();
         if let Some(key) = made {
-            end_quietly(&self.core, None, Some(key)).await;
-            if let Some(draft) = &mut self.state().draft {
+            end_quietly(&self.core, key).await;
+            let mut state = self.state();
+            if let Some(draft) = &mut state.draft
+                && draft.permanent.key() == Some(key)
+            {
                 draft.permanent = Standing::Absent;
             }
-        }
-    }
-
-    /// Until when the tombstone is kept that an earlier try of `destroy` may have left.
-    fn earlier_end(&self) -> Option<Timestamp> {
-        match self.state().log.unsettled {
-            Some(Unsettled::End { until }) => Some(until),
-            _ => None,
         }
     }
 
@@ -181,6 +177,9 @@ impl Inner {
         for round in 0..core.driver.rounds() {
             let now = core.clock.now();
             let applied = apply(core, &self.request, &plan, progress, now).await;
+            if !applied.as_ref().is_err_and(Error::outcome_is_unknown) {
+                progress.done.unsettled = None;
+            }
             self.settle(progress, mark)?;
             match applied? {
                 Round::Done => return plan.refused.map_or(Ok(mark), Err),
@@ -204,8 +203,8 @@ impl Inner {
         let mut state = self.state();
         let State { draft: Some(draft), log, .. } = &mut *state else { return Ok(()) };
         let is_same_log = mark.epoch == log.epoch;
-        if is_same_log && (done.unsettled.is_some() || done.ended.is_some()) {
-            log.unsettled = done.unsettled;
+        if let (true, Some(step)) = (is_same_log, done.unsettled) {
+            log.leave_unsettled(step);
         }
         if done.ended.is_none() && done.permanent.is_none() {
             return Ok(());

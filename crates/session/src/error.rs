@@ -82,6 +82,12 @@ impl Error {
         matches!(self.0.kind, Kind::Gone { record: Record::Session })
     }
 
+    /// Whether a step of a commit may have been carried out all the same.
+    pub(crate) fn outcome_is_unknown(&self) -> bool {
+        let cause = self.0.source.as_ref().and_then(|source| source.downcast_ref::<StoreError>());
+        cause.is_some_and(StoreError::outcome_is_unknown)
+    }
+
     /// The same refusal once more, for a commit that follows one that was refused.
     pub(crate) fn again(&self) -> Self {
         match &self.0.kind {

@@ -5,7 +5,7 @@
 
 use crate::{
     change::{Compute, Log, Operation, Refusal},
-    commit::{Occasion, claim_to_the_end, commit_to_the_end},
+    commit::{Abandoned, Occasion, claim_to_the_end, commit_to_the_end},
     cookie::Carried,
     draft::{Draft, Standing},
     error::{self, Error, Kind},
@@ -694,8 +694,12 @@ impl Inner {
     /// A handle that has committed for its response head is left as it is.
     pub(crate) fn abandon(&self) {
         let mut state = self.state();
-        if state.stage == Stage::Open {
-            state.stage = Stage::Late;
+        if state.stage == Stage::Late {
+            return;
+        }
+        state.stage = Stage::Late;
+        // A `save` that is under way is carried to its end.
+        if let Ok(_turn) = self.turn.try_lock() {
             self.end_destroyed(&mut state);
             state.log.forget();
         }
@@ -703,10 +707,15 @@ impl Inner {
 
     /// Carries a `destroy` out that no commit will.
     fn end_destroyed(&self, state: &mut State) {
-        if let (true, Some(draft)) = (state.log.destroy, &state.draft) {
-            self.core.end_detached([&draft.ordinary, &draft.permanent]);
-            state.log.destroy = false;
+        let (true, Some(draft)) = (state.log.destroy, &state.draft) else { return };
+        if !draft.ordinary.is_ended() {
+            let mut others = draft.others.clone();
+            others.extend(draft.permanent.recorded_key());
+            let earlier_ends = state.log.earlier_ends();
+            let ordinary = draft.ordinary.recorded_key();
+            self.core.end_detached(Abandoned { ordinary, others, earlier_ends });
         }
+        state.log.destroy = false;
     }
 }
 

@@ -42,7 +42,7 @@ pub(crate) async fn load<'a>(
         if position >= ordinary_count {
             consider(&mut loaded.permanent, found, is_permanent);
         } else if let (Some(_), Some(other)) = (loaded.ordinary.live(), found.live()) {
-            loaded.others.push(other.key);
+            loaded.others.extend(is_ordinary(&other.record).then_some(other.key));
         } else {
             consider(&mut loaded.ordinary, found, is_ordinary);
         }

@@ -4,7 +4,7 @@
 
 use crate::{
     Error, SessionHandle, Sessions,
-    commit::{Ending, end_record, remember_until},
+    commit::{Ending, Remembered, end_record, remember_until},
     driver::Driver,
 };
 use dframework_session_store::{Entry, Page, SessionId, StoreKey, Timestamp};
@@ -88,8 +88,10 @@ impl Sessions {
     pub async fn revoke(&self, id: SessionId) -> Result<bool, Error> {
         match self.0.driver.find(&id).await? {
             Some(entry) => {
+                let now = self.0.clock.now();
                 let until = remember_until(&self.0);
-                let ending = end_record(&self.0.driver, &entry.key, until, None).await?;
+                let mut remembered = Remembered { until, now, own: Vec::new() };
+                let ending = end_record(&self.0.driver, &entry.key, &mut remembered).await?;
                 Ok(ending == Ending::Ended)
             }
             None => Ok(false),

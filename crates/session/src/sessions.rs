@@ -5,10 +5,9 @@
 //! must carry. Adapters are made of these three and speak strings and bytes, so they fit any framework.
 
 use crate::{
-    commit::{Lifetimes, Occasion, commit_to_the_end, end_quietly},
+    commit::{Abandoned, Lifetimes, Occasion, commit_to_the_end, end_abandoned},
     config::{Config, DriverName, Env, Settings},
     cookie::Cookies,
-    draft::Standing,
     driver::{Driver, Remote},
     error::{Error, Kind},
     event,
@@ -367,14 +366,9 @@ impl Core {
     }
 
     /// Ends records although nobody waits for it: a `destroy` whose request came to no response.
-    pub(crate) fn end_detached(self: &Arc<Self>, standings: [&Standing; 2]) {
-        let [ordinary, permanent] = standings;
-        if ordinary.is_ended() {
-            return;
-        }
-        let (ordinary, permanent) = (ordinary.recorded_key(), permanent.recorded_key());
+    pub(crate) fn end_detached(self: &Arc<Self>, abandoned: Abandoned) {
         let core = self.clone();
-        let ending = async move { end_quietly(&core, ordinary, permanent).await };
+        let ending = async move { end_abandoned(&core, abandoned).await };
         if !self.driver.waits() {
             let _ = pin!(ending).poll(&mut Context::from_waker(Waker::noop()));
         } else if let Ok(runtime) = tokio::runtime::Handle::try_current() {

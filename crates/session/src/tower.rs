@@ -116,7 +116,9 @@ pin_project! {
     impl<F, R> PinnedDrop for ResponseFuture<F, R> {
         fn drop(this: Pin<&mut Self>) {
             // A handler that panicked, or a client that hung up.
-            if let Some(handle) = this.project().handle {
+            let this = this.project();
+            let is_running = matches!(this.state.project(), StateProjection::Running { .. });
+            if let (true, Some(handle)) = (is_running, this.handle) {
                 handle.0.abandon();
             }
         }

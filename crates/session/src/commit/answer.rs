@@ -77,8 +77,10 @@ impl Inner {
         } else {
             // Nobody can save these any more in a way that the client would learn of. A `destroy` that has
             // not been carried out is tried once more when the handle goes.
-            state.log.forget();
-            state.log.refused = None;
+            if self.turn.try_lock().is_ok() {
+                state.log.forget();
+                state.log.refused = None;
+            }
         }
         // A response of our own stands in for one that could not be committed, and has no fields yet.
         let is_cached_as_said = committed.is_ok() && head.cache_control.is_some();

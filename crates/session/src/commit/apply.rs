@@ -35,8 +35,8 @@ pub(super) struct Progress {
     pub(super) made_permanent: Option<StoreKey>,
     /// The ordinary record as it is now, where this commit changed it.
     pub(super) ordinary: Option<Standing>,
-    /// The tombstone of a `destroy` that was tried before and may have been left.
-    pub(super) earlier_end: Option<Timestamp>,
+    /// Until when tombstones are kept that earlier tries of `destroy` may have left.
+    pub(super) earlier_ends: Vec<Timestamp>,
     /// Until when a touch lets the ordinary record live.
     pub(super) touched: Option<Timestamp>,
     pub(super) lines: Lines,
@@ -154,13 +154,14 @@ async fn carry_out_end(
     now: Timestamp,
 ) -> Result<Ending, Error> {
     let until = now.saturating_add(REMEMBERED);
-    let earlier = progress.earlier_end;
+    let earlier = progress.earlier_ends.clone();
+    let mut remembered = Remembered { until, now, own: earlier };
     progress.done.unsettled = Some(Unsettled::End { until });
     let ending = match end.ordinary {
-        Target::Record(key) => end_record(&core.driver, &key, until, earlier).await?,
+        Target::Record(key) => end_record(&core.driver, &key, &mut remembered).await?,
         // What stands there has expired: else it would not have been unknown.
         Target::Unknown(key) => {
-            let ending = look_at_end(&core.driver, &key, [earlier, None]).await?;
+            let ending = look_at_end(&core.driver, &key, &remembered).await?;
             ending.unwrap_or(Ending::Ended)
         }
         Target::Nothing => Ending::Ended,
@@ -176,7 +177,7 @@ async fn carry_out_end(
     let mut remove = |which: &Which| progress.lines.put(*which, core.cookies.remove(*which));
     cookies.iter().filter(|which| **which != Which::Permanent).for_each(&mut remove);
     for key in end.others.iter().chain(&end.permanent) {
-        end_record(&core.driver, key, until, earlier).await?;
+        end_record(&core.driver, key, &mut remembered).await?;
     }
     // Not before its record has ended: else nobody could end it any more.
     cookies.iter().filter(|which| **which == Which::Permanent).for_each(&mut remove);
@@ -184,22 +185,31 @@ async fn carry_out_end(
     Ok(ending)
 }
 
+/// The tombstones of an end.
+pub(crate) struct Remembered {
+    /// Until when one that is made now is kept.
+    pub(crate) until: Timestamp,
+    pub(crate) now: Timestamp,
+    /// Until when those are kept that this request may have left itself.
+    pub(crate) own: Vec<Timestamp>,
+}
+
 /// Ends a record. A lost answer, and one that says that there was none, are looked into.
-///
-/// A tombstone that is kept until `earlier` is this request's own, of a try whose answer was lost.
 pub(crate) async fn end_record(
     driver: &Driver,
     key: &StoreKey,
-    until: Timestamp,
-    earlier: Option<Timestamp>,
+    remembered: &mut Remembered,
 ) -> Result<Ending, Error> {
-    let (error, own) = match driver.end(key, until).await {
+    let error = match driver.end(key, remembered.until).await {
         Ok(true) => return Ok(Ending::Ended),
-        Ok(false) => (StoreError::unavailable("the session is still there"), None),
-        Err(error) if error.outcome_is_unknown() => (error, Some(until)),
+        Ok(false) => StoreError::unavailable("the session is still there"),
+        Err(error) if error.outcome_is_unknown() => {
+            remembered.own.push(remembered.until);
+            error
+        }
         Err(error) => return Err(Error::unavailable("ending the session", error)),
     };
-    match look_at_end(driver, key, [own, earlier]).await {
+    match look_at_end(driver, key, remembered).await {
         Ok(Some(ending)) => Ok(ending),
         Ok(None) | Err(_) => Err(Error::unavailable("ending the session", error)),
     }
@@ -209,12 +219,13 @@ pub(crate) async fn end_record(
 async fn look_at_end(
     driver: &Driver,
     key: &StoreKey,
-    own: [Option<Timestamp>; 2],
+    remembered: &Remembered,
 ) -> Result<Option<Ending>, Error> {
+    let Remembered { now, own, .. } = remembered;
     let mut ending = None;
     let show = |_, at| {
         ending = match at {
-            At::Ended { until } if !own.contains(&Some(until)) => Some(Ending::Overtaken),
+            At::Ended { until } if *now < until && !own.contains(&until) => Some(Ending::Overtaken),
             At::Ended { .. } | At::Nothing => Some(Ending::Ended),
             At::Record { .. } => None,
         };
@@ -368,20 +379,37 @@ pub(crate) fn remember_until(core: &Core) -> Timestamp {
     core.clock.now().saturating_add(REMEMBERED)
 }
 
+/// What a `destroy` that came to no commit was to end.
+pub(crate) struct Abandoned {
+    pub(crate) ordinary: Option<StoreKey>,
+    /// Other sessions of a doubled cookie, and the permanent record.
+    pub(crate) others: Vec<StoreKey>,
+    /// Until when tombstones are kept that earlier tries may have left.
+    pub(crate) earlier_ends: Vec<Timestamp>,
+}
+
 /// Ends the records of a `destroy` that nobody waits for: it counts, whatever became of the request.
 ///
 /// As where somebody waits, a session that another request has ended or moved keeps its permanent data.
-pub(crate) async fn end_quietly(
-    core: &Core,
-    ordinary: Option<StoreKey>,
-    permanent: Option<StoreKey>,
-) {
-    let until = remember_until(core);
-    for key in ordinary.into_iter().chain(permanent) {
-        match core.driver.end(&key, until).await {
-            Ok(true) => {}
-            Ok(false) => return,
-            Err(error) => event::end_failed(&error),
+pub(crate) async fn end_abandoned(core: &Core, abandoned: Abandoned) {
+    let now = core.clock.now();
+    let until = now.saturating_add(REMEMBERED);
+    let mut remembered = Remembered { until, now, own: abandoned.earlier_ends };
+    if let Some(key) = abandoned.ordinary {
+        match end_record(&core.driver, &key, &mut remembered).await {
+            Ok(Ending::Ended) => {}
+            Ok(Ending::Overtaken) => return,
+            Err(error) => event::commit_failed(&error),
         }
+    }
+    for key in abandoned.others {
+        end_quietly(core, key).await;
+    }
+}
+
+/// Ends a record that has no use any more.
+pub(super) async fn end_quietly(core: &Core, key: StoreKey) {
+    if let Err(error) = core.driver.end(&key, remember_until(core)).await {
+        event::end_failed(&error);
     }
 }

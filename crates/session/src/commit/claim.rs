@@ -12,7 +12,7 @@ use crate::{
     change::Operation,
     cookie::Which,
     draft::{Layer, Standing},
-    error::{Error, Kind},
+    error::{self, Error, Kind},
     handle::{Inner, Stage, State},
     record::{Entry, Record},
     value::Json,
@@ -67,8 +67,11 @@ impl Inner {
         check: &impl Fn(&[u8]) -> Result<(), Error>,
     ) -> Result<Option<(Json, Option<Layer>)>, Error> {
         let mut state = self.state();
-        let State { draft: Some(draft), read, .. } = &mut *state else { return Ok(None) };
+        let State { draft: Some(draft), log, read, .. } = &mut *state else { return Ok(None) };
         let Some(found) = draft.get(key) else { return Ok(None) };
+        if draft.ordinary.is_ended() && !log.destroy && !log.has_login() {
+            return Err(Error::gone(error::Record::Session));
+        }
         check(found.json)?;
         if let Some(generation) = found.generation {
             *read |= 1 << generation;

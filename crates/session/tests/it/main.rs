@@ -5,6 +5,7 @@ mod answers;
 mod claim;
 mod config;
 mod cookies;
+mod cut_off;
 mod failures;
 mod flash;
 mod flash_generations;
