@@ -125,6 +125,11 @@ impl Log {
         self.epoch = self.epoch.wrapping_add(1);
     }
 
+    /// Whether what is stored now goes into a new session where the request's own has ended.
+    pub(crate) fn begins_anew(&self) -> bool {
+        self.destroy || self.has_login()
+    }
+
     /// Drops all operations, and remembers why.
     pub(crate) fn refuse(&mut self, error: &Error) {
         self.forget();

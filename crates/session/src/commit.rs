@@ -12,7 +12,7 @@ pub(crate) use apply::{Abandoned, Ending, Remembered, end_abandoned, end_record,
 pub(crate) use decide::Lifetimes;
 
 use crate::{
-    change::Settled,
+    change::{Log, Settled},
     cookie::Which,
     draft::Standing,
     driver::{At, Driver},
@@ -75,6 +75,13 @@ impl Moment {
 struct Mark {
     epoch: u32,
     operations: usize,
+}
+
+impl Mark {
+    /// Everything that is in the log now.
+    fn of(log: &Log) -> Self {
+        Self { epoch: log.epoch, operations: log.operations.len() }
+    }
 }
 
 impl Inner {
@@ -151,9 +158,9 @@ impl Inner {
             lifetimes: self.core.lifetimes,
             moment,
             now: self.core.clock.now(),
-            stamp: self.core.stamp()?,
+            stamp: if state.log.has_changes() { self.core.stamp()? } else { None },
         })?;
-        let mark = Mark { epoch: state.log.epoch, operations: state.log.operations.len() };
+        let mark = Mark::of(&state.log);
         let is_idle = plan.is_nothing() && !state.log.destroy && !state.log.has_changes();
         Ok((!is_idle).then_some((plan, mark)))
     }
@@ -233,18 +240,13 @@ impl Inner {
         let (ordinary, permanent) = self.reload().await?;
         self.state().begin_again(ordinary, permanent)?;
         let planned = self.plan(moment).map_err(unreplayable)?;
-        Ok(planned.unwrap_or((Plan::nothing(), self.mark())))
+        Ok(planned.unwrap_or_else(|| (Plan::nothing(), Mark::of(&self.state().log))))
     }
 
     /// Whether a commit would not need the store.
     pub(crate) fn has_nothing_to_do(&self, occasion: Occasion) -> Result<bool, Error> {
         let moment = occasion.moment(self.state().stage);
         Ok(self.plan(moment)?.is_none())
-    }
-
-    fn mark(&self) -> Mark {
-        let state = self.state();
-        Mark { epoch: state.log.epoch, operations: state.log.operations.len() }
     }
 
     /// A permanent record that was made while the session ended would outlive the logout: look once more.
@@ -323,7 +325,7 @@ impl State {
         if is_gone {
             draft.ordinary = Standing::Ended;
         }
-        if is_gone && !log.has_login() && !log.destroy && log.has_changes() {
+        if is_gone && !log.begins_anew() && log.has_changes() {
             let error = Error::gone(Record::Session);
             log.refuse(&error);
             return Err(error);

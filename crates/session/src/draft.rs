@@ -133,6 +133,15 @@ pub(crate) struct Found<'a> {
     expires_at: Option<Timestamp>,
 }
 
+impl Found<'_> {
+    /// Counts a flash value as read: bit n of `read` stands for generation n.
+    pub(crate) fn note_in(&self, read: &mut u8) {
+        if let Some(generation) = self.generation {
+            *read |= 1 << generation;
+        }
+    }
+}
+
 impl Draft {
     pub(crate) fn new(loaded: Loaded, visible: u8, clock: Clock) -> Self {
         let mut draft = Self {

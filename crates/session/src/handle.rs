@@ -636,33 +636,29 @@ impl Loaded<'_> {
     /// Reads a value; a flash value counts as read, which is what ages it in scripts' requests.
     fn read<T: DeserializeOwned>(&mut self, key: &str) -> Result<Option<T>, Error> {
         let Some(found) = self.draft.get(key) else { return Ok(None) };
-        if let Some(generation) = found.generation {
-            *self.read |= 1 << generation;
-        }
+        found.note_in(self.read);
         value::decode(key, found.json)
     }
 
     fn read_all(&mut self) -> Result<serde_json::Map<String, serde_json::Value>, Error> {
         let mut all = serde_json::Map::new();
         for (key, found) in self.draft.visible() {
-            if let Some(generation) = found.generation {
-                *self.read |= 1 << generation;
-            }
+            found.note_in(self.read);
             all.insert(key.to_owned(), value::decode_exactly(key, found.json)?);
         }
         Ok(all)
     }
 
     fn note_reading(&mut self, key: &str) {
-        if let Some(generation) = self.draft.get(key).and_then(|found| found.generation) {
-            *self.read |= 1 << generation;
+        if let Some(found) = self.draft.get(key) {
+            found.note_in(self.read);
         }
     }
 
     /// Carries a change out and logs it, or does neither.
     fn change(&mut self, operation: Operation) -> Result<(), Error> {
         let is_login = matches!(operation, Operation::Regenerate | Operation::SetOwner(_));
-        let makes_anew = self.log.destroy || self.log.has_login() || is_login;
+        let makes_anew = self.log.begins_anew() || is_login;
         let is_stored = !matches!(operation, Operation::Now { .. });
         if self.draft.ordinary.is_ended() && !makes_anew && is_stored {
             return Err(Error::gone(error::Record::Session));

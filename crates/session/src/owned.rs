@@ -88,9 +88,7 @@ impl Sessions {
     pub async fn revoke(&self, id: SessionId) -> Result<bool, Error> {
         match self.0.driver.find(&id).await? {
             Some(entry) => {
-                let now = self.0.clock.now();
-                let until = remember_until(&self.0);
-                let mut remembered = Remembered { until, now, own: Vec::new() };
+                let mut remembered = Remembered::from(self.0.clock.now(), Vec::new());
                 let ending = end_record(&self.0.driver, &entry.key, &mut remembered).await?;
                 Ok(ending == Ending::Ended)
             }

@@ -50,7 +50,7 @@ pub(super) struct Done {
     pub(super) ended: Option<Ended>,
     /// The permanent record as it is now.
     pub(super) permanent: Option<Standing>,
-    /// A step of which nobody knows whether it was carried out.
+    /// The step that was tried last: if its outcome is unknown, this is what would tell.
     pub(super) unsettled: Option<Unsettled>,
 }
 
@@ -87,10 +87,7 @@ pub(super) async fn apply(
     progress.done.unsettled = plan.unsettled;
     match write(core, &plan.permanent, now).await? {
         Written::Nothing | Written::Touched(_) => {}
-        Written::Lost => {
-            progress.done.unsettled = None;
-            return Ok(Round::Lost);
-        }
+        Written::Lost => return Ok(Round::Lost),
         Written::Ended => {
             progress.done.permanent = Some(Standing::Absent);
             progress.lines.put(Which::Permanent, core.cookies.remove(Which::Permanent));
@@ -107,10 +104,7 @@ pub(super) async fn apply(
     match write(core, &plan.ordinary, now).await? {
         Written::Nothing | Written::Ended => {}
         Written::Touched(expires_at) => progress.touched = Some(expires_at),
-        Written::Lost => {
-            progress.done.unsettled = None;
-            return Ok(Round::Lost);
-        }
+        Written::Lost => return Ok(Round::Lost),
         Written::Live(live) => {
             if plan.ordinary.makes_token() {
                 let lifetime = live.record.header().absolute.saturating_since(now);
@@ -120,7 +114,6 @@ pub(super) async fn apply(
             progress.ordinary = Some(Standing::Live(live));
         }
     }
-    progress.done.unsettled = None;
     if let Some(generation) = plan.generation {
         progress.generation = Some(generation);
         let lifetime = lifetime(progress.ordinary.as_ref(), now);
@@ -153,10 +146,8 @@ async fn carry_out_end(
     progress: &mut Progress,
     now: Timestamp,
 ) -> Result<Ending, Error> {
-    let until = now.saturating_add(REMEMBERED);
-    let earlier = progress.earlier_ends.clone();
-    let mut remembered = Remembered { until, now, own: earlier };
-    progress.done.unsettled = Some(Unsettled::End { until });
+    let mut remembered = Remembered::from(now, progress.earlier_ends.clone());
+    progress.done.unsettled = Some(Unsettled::End { until: remembered.until });
     let ending = match end.ordinary {
         Target::Record(key) => end_record(&core.driver, &key, &mut remembered).await?,
         // What stands there has expired: else it would not have been unknown.
@@ -166,7 +157,6 @@ async fn carry_out_end(
         }
         Target::Nothing => Ending::Ended,
     };
-    progress.done.unsettled = None;
     if ending == Ending::Overtaken {
         return Ok(ending);
     }
@@ -188,10 +178,17 @@ async fn carry_out_end(
 /// The tombstones of an end.
 pub(crate) struct Remembered {
     /// Until when one that is made now is kept.
-    pub(crate) until: Timestamp,
-    pub(crate) now: Timestamp,
+    until: Timestamp,
+    now: Timestamp,
     /// Until when those are kept that this request may have left itself.
-    pub(crate) own: Vec<Timestamp>,
+    own: Vec<Timestamp>,
+}
+
+impl Remembered {
+    /// A tombstone that is made now, and those that earlier tries may have left.
+    pub(crate) fn from(now: Timestamp, own: Vec<Timestamp>) -> Self {
+        Self { until: now.saturating_add(REMEMBERED), now, own }
+    }
 }
 
 /// Ends a record. A lost answer, and one that says that there was none, are looked into.
@@ -392,9 +389,7 @@ pub(crate) struct Abandoned {
 ///
 /// As where somebody waits, a session that another request has ended or moved keeps its permanent data.
 pub(crate) async fn end_abandoned(core: &Core, abandoned: Abandoned) {
-    let now = core.clock.now();
-    let until = now.saturating_add(REMEMBERED);
-    let mut remembered = Remembered { until, now, own: abandoned.earlier_ends };
+    let mut remembered = Remembered::from(core.clock.now(), abandoned.earlier_ends);
     if let Some(key) = abandoned.ordinary {
         match end_record(&core.driver, &key, &mut remembered).await {
             Ok(Ending::Ended) => {}

@@ -69,13 +69,11 @@ impl Inner {
         let mut state = self.state();
         let State { draft: Some(draft), log, read, .. } = &mut *state else { return Ok(None) };
         let Some(found) = draft.get(key) else { return Ok(None) };
-        if draft.ordinary.is_ended() && !log.destroy && !log.has_login() {
+        if draft.ordinary.is_ended() && !log.begins_anew() {
             return Err(Error::gone(error::Record::Session));
         }
         check(found.json)?;
-        if let Some(generation) = found.generation {
-            *read |= 1 << generation;
-        }
+        found.note_in(read);
         let json = String::from_utf8_lossy(found.json).into();
         Ok(Some((json, draft.recorded_in(key))))
     }

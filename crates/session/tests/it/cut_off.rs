@@ -2,18 +2,12 @@
 
 use crate::{
     stores::{Fault, Verb, in_a_probe},
-    support::{Client, Jar, drivers, drivers_with},
+    support::{Client, Jar, drivers, drivers_with, yield_often},
 };
 use dframework_session::{ResponseHead, Session, SessionHandle, tower::SessionLayer};
 use serde_json::json;
 use std::{convert::Infallible, time::Duration};
 use tower::{Layer, Service};
-
-async fn yield_often() {
-    for _ in 0..50 {
-        tokio::task::yield_now().await;
-    }
-}
 
 #[tokio::test]
 async fn a_second_failure_does_not_hide_what_the_first_left() {
@@ -172,7 +166,6 @@ async fn a_request_that_met_a_tombstone_claims_nothing() {
     }
 }
 
-// finish() forgets the log without the turn while a late save has planned from it.
 #[tokio::test]
 async fn a_head_that_fails_leaves_a_waiting_save_its_changes() {
     let (store, bench) = in_a_probe();
@@ -230,7 +223,6 @@ async fn a_hang_up_during_a_save_that_loses_its_first_round_leaves_it_whole() {
         (Some(2), Some("1"))
     );
 }
-// A spawned task goes on with a save after the head is refused; its plan settles on an emptied log.
 #[tokio::test]
 async fn a_save_in_a_task_outlives_a_hang_up() {
     let (store, bench) = in_a_probe();
@@ -265,7 +257,6 @@ async fn a_save_in_a_task_outlives_a_hang_up() {
     let done = task.await;
     assert!(done.is_ok(), "{done:?}");
 }
-// a second late change while a dropped prefix is counted: what is set after abandon, during a save, is dropped unsaved
 #[tokio::test]
 async fn changes_after_a_hang_up_are_saved_when_save_says_so() {
     let (store, bench) = in_a_probe();
@@ -327,7 +318,6 @@ async fn a_claim_leaves_what_is_pending_elsewhere() {
         assert_eq!(bench.read(&j, "name").await, None);
     }
 }
-// An overtaken destroy+login that saved a permanent record and makes another.
 #[tokio::test]
 async fn an_overtaken_login_sees_the_permanent_data_that_it_makes() {
     for bench in drivers().await {
@@ -351,7 +341,6 @@ async fn an_overtaken_login_sees_the_permanent_data_that_it_makes() {
         assert_eq!(bench.read(&old, "theme").await.as_deref(), Some("dark"), "{}", bench.driver);
     }
 }
-// take_claimed replays the log: a failing replay must not swallow the value.
 #[tokio::test]
 async fn a_claimed_value_is_not_lost_by_a_replay_that_fails() {
     for bench in drivers().await {

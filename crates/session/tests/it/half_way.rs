@@ -2,20 +2,13 @@
 use crate::{
     instructions::{instructions, is_installed},
     stores::{Fault, Verb, in_a_probe},
-    support::{Bench, Client, HOUR, Jar, drivers, in_memory},
+    support::{Bench, Client, HOUR, Jar, drivers, holding, in_memory, yield_often},
 };
 use dframework_session::{ResponseHead, Session, SessionHandle, tower::SessionLayer};
 use serde_json::json;
 use std::{collections::BTreeMap, convert::Infallible};
 use tower::{Layer, Service};
 
-async fn yield_often() {
-    for _ in 0..50 {
-        tokio::task::yield_now().await;
-    }
-}
-
-// Destroy is lost when what follows it cannot be planned.
 #[tokio::test]
 async fn destroy_is_carried_out_though_what_follows_is_too_large() {
     for bench in drivers().await {
@@ -46,7 +39,6 @@ async fn destroy_is_carried_out_though_an_upgrade_refuses_what_follows() {
     }
 }
 
-// A failed replay in `save` leaves a partial draft, which the answer commits.
 #[tokio::test]
 async fn what_could_not_be_replayed_is_not_committed_in_part() {
     for bench in drivers().await {
@@ -65,15 +57,6 @@ async fn what_could_not_be_replayed_is_not_committed_in_part() {
     }
 }
 
-async fn holding<F: Future<Output: Send> + Send + 'static>(
-    f: F,
-) -> tokio::task::JoinHandle<F::Output> {
-    let task = tokio::spawn(f);
-    yield_often().await;
-    task
-}
-
-// The plan is made before the turn: two saves make two sessions.
 #[tokio::test]
 async fn two_saves_at_once_make_one_session() {
     let (store, bench) = in_a_probe();
@@ -151,7 +134,6 @@ async fn a_destroy_saved_twice_at_once_removes_the_cookies() {
     assert_eq!(bench.read(&jar, "status").await.as_deref(), Some("bye"));
 }
 
-// A save that waits while the head goes out believes that it can still send cookies.
 #[tokio::test]
 async fn a_save_that_comes_after_the_head_moves_no_session_away() {
     let (store, bench) = in_a_probe();
@@ -184,7 +166,6 @@ async fn a_save_that_comes_after_the_head_moves_no_session_away() {
     assert!(alive, "the browser still has its session; save said {late:?}");
 }
 
-// An unresolved outcome is replayed on the request's own write.
 #[tokio::test]
 async fn a_save_of_unknown_outcome_and_the_answer_count_once() {
     let (store, bench) = in_a_probe();
@@ -199,7 +180,6 @@ async fn a_save_of_unknown_outcome_and_the_answer_count_once() {
     assert_eq!(bench.visits(&jar).await, Some(2));
 }
 
-// The second half of a destroy that failed in `save` is never tried again.
 #[tokio::test]
 async fn a_destroy_that_failed_half_way_is_finished_by_the_answer() {
     let (store, bench) = in_a_probe();
@@ -214,7 +194,6 @@ async fn a_destroy_that_failed_half_way_is_finished_by_the_answer() {
     assert_eq!(jar, Jar::default());
 }
 
-// A destroy of unknown outcome takes its own tombstone for somebody else's.
 #[tokio::test]
 async fn a_destroy_of_unknown_outcome_is_finished_by_the_answer() {
     let (store, bench) = in_a_probe();
@@ -230,7 +209,6 @@ async fn a_destroy_of_unknown_outcome_is_finished_by_the_answer() {
     assert_eq!(jar, Jar::default());
 }
 
-// Naming the same owner again brings a logged-out session back.
 #[tokio::test]
 async fn the_same_owner_again_does_not_undo_a_logout() {
     for bench in drivers().await {
@@ -247,7 +225,6 @@ async fn the_same_owner_again_does_not_undo_a_logout() {
     }
 }
 
-// The loss of the permanent record makes the live session look ended.
 #[tokio::test]
 async fn a_permanent_record_that_ended_leaves_the_session_of_the_handle() {
     for bench in drivers().await {
@@ -262,7 +239,6 @@ async fn a_permanent_record_that_ended_leaves_the_session_of_the_handle() {
     }
 }
 
-// With all eight companions carried, a saved message is dropped by the answer.
 #[tokio::test]
 async fn a_saved_message_outlives_the_answer_with_eight_companions() {
     for bench in drivers().await {
@@ -311,7 +287,6 @@ fn twice_the_keys_cost_little_more_than_twice_the_instructions() {
     assert!(twice <= once * 26 / 10, "{once} instructions, then {twice}");
 }
 
-// A session that vanished without a tombstone makes a logout do nothing.
 #[tokio::test]
 async fn a_logout_whose_session_has_just_expired_ends_permanent_data_and_cookies() {
     let (store, bench) = in_a_probe();
@@ -329,7 +304,6 @@ async fn a_logout_whose_session_has_just_expired_ends_permanent_data_and_cookies
     assert_eq!(store.inner_count(&bench).await, 0);
 }
 
-// A dropped request's logout waits for every clone of its handle.
 #[tokio::test]
 async fn a_logout_before_a_hang_up_does_not_wait_for_other_tasks() {
     let bench = in_memory().await;
@@ -354,7 +328,6 @@ async fn a_logout_before_a_hang_up_does_not_wait_for_other_tasks() {
     drop(elsewhere);
 }
 
-// A late flash poisons the log for every later save.
 #[tokio::test]
 async fn a_flash_during_the_commit_does_not_block_later_saves() {
     let (store, bench) = in_a_probe();
@@ -377,7 +350,6 @@ async fn a_flash_during_the_commit_does_not_block_later_saves() {
     assert_eq!(bench.read(&jar, "c").await.as_deref(), Some("3"));
 }
 
-// L21 for a token that is unknown at load and replaced meanwhile.
 #[tokio::test]
 async fn a_logout_with_a_stale_token_does_not_remove_the_login_made_meanwhile() {
     for bench in drivers().await {
@@ -397,7 +369,6 @@ impl crate::stores::Probe {
     }
 }
 
-// Nested layers.
 #[tokio::test]
 async fn two_layers_send_no_cookie_twice() {
     use axum::{Router, body::Body, routing::get};
@@ -413,7 +384,6 @@ async fn two_layers_send_no_cookie_twice() {
     assert_eq!(answer.headers().get_all("set-cookie").iter().count(), 1);
 }
 
-// Of several live duplicates, only the first is ended by a logout.
 #[tokio::test]
 async fn a_logout_ends_what_the_same_cookies_would_open_next() {
     for bench in crate::support::drivers_with(|c| c.cookie_name("s").insecure_cookie()).await {
@@ -436,7 +406,6 @@ async fn a_logout_ends_what_the_same_cookies_would_open_next() {
     }
 }
 
-// An overtaken destroy forgets the permanent record that its own request has saved.
 #[tokio::test]
 async fn an_overtaken_destroy_leaves_no_permanent_orphan() {
     let (store, bench) = in_a_probe();
@@ -453,7 +422,6 @@ async fn an_overtaken_destroy_leaves_no_permanent_orphan() {
     assert!(has_cookie || records == 1, "{records} records, no cookie for one of them");
 }
 
-// A closure that holds the handle keeps it for ever where nobody answers.
 #[tokio::test]
 async fn a_failed_load_does_not_age_messages() {
     let (store, bench) = in_a_probe();
@@ -489,7 +457,6 @@ async fn what_is_set_during_a_save_is_not_lost() {
     assert_eq!(bench.read(&jar, "b").await.as_deref(), Some("2"));
 }
 
-// A request that was dropped leaves its handle open for changes that need a cookie.
 #[tokio::test]
 async fn after_a_hang_up_nothing_moves_the_session_away() {
     use axum::{Router, body::Body, routing::get};

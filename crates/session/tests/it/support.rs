@@ -409,3 +409,19 @@ impl Bench {
         self.open(jar, Client::Plain, "GET").get("visits").await.unwrap()
     }
 }
+
+/// Lets the other tasks run until they wait for something.
+pub(crate) async fn yield_often() {
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Spawns something and lets it run until it waits.
+pub(crate) async fn holding<F: Future<Output: Send> + Send + 'static>(
+    f: F,
+) -> tokio::task::JoinHandle<F::Output> {
+    let task = tokio::spawn(f);
+    yield_often().await;
+    task
+}
