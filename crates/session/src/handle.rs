@@ -688,6 +688,7 @@ impl Inner {
     /// The request has come to no response: no cookie can be sent any more, and a `destroy` counts all the same.
     ///
     /// A handle that has committed for its response head is left as it is.
+    #[cfg(feature = "tower")]
     pub(crate) fn abandon(&self) {
         let mut state = self.state();
         if state.stage == Stage::Late {
