@@ -9,6 +9,7 @@
 //! consistent before anything can panic, so a poisoned lock is as good as any other.
 
 mod eviction;
+mod hasher;
 mod kept;
 mod lists;
 mod owners;
@@ -21,6 +22,7 @@ pub use self::store::MemoryStore;
 
 use self::{
     eviction::{Evictions, Listener},
+    hasher::Hasher,
     kept::{Content, FIXED},
     owners::Owners,
     room::{Reserved, Room, Size},
@@ -30,10 +32,7 @@ use dframework_session_store::{
     Change, NewRecord, Outcome, SessionId, StoreError, StoreKey, Timestamp, Tombstone, Version,
 };
 use sha2::{Digest, Sha256};
-use std::{
-    hash::RandomState,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A power of two, large enough that threads rarely meet at one lock.
 const SHARDS: usize = 64;
@@ -64,7 +63,7 @@ pub(crate) enum Found {
 /// The sharded table.
 pub(crate) struct Memory {
     keys: Keys,
-    hasher: RandomState,
+    hasher: Hasher,
     shards: Box<[Locked<Shard>]>,
     owners: Owners,
     room: Room,
@@ -85,8 +84,8 @@ impl Memory {
         // Positions in a shard are 32 bits wide. No entry takes less than its fixed part, so there are never
         // more entries than positions, even if all were in one shard.
         let max_bytes = max_bytes.min((u32::MAX as usize).saturating_mul(FIXED));
-        let hasher = RandomState::new();
-        let shard = |_| Locked::new(Shard::new(hasher.clone()));
+        let hasher = Hasher::new();
+        let shard = |_| Locked::new(Shard::new(hasher));
         Self {
             keys,
             shards: (0..SHARDS).map(shard).collect(),

@@ -3,7 +3,6 @@
 
 use dframework_session_store::{SessionId, StoreError, StoreKey, Timestamp};
 use std::{
-    hash::BuildHasher,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -193,7 +192,7 @@ impl Memory {
 
     /// A number that nobody outside can foretell.
     fn draw(&self) -> usize {
-        let draw = self.hasher.hash_one(self.evictions.draws.fetch_add(1, Ordering::Relaxed));
+        let draw = self.hasher.mix(self.evictions.draws.fetch_add(1, Ordering::Relaxed));
         usize::try_from(draw >> 32).unwrap_or_default()
     }
 }

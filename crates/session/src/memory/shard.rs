@@ -5,9 +5,8 @@
 
 use dframework_session_store::{StoreKey, Timestamp};
 use hashbrown::HashTable;
-use std::hash::{BuildHasher, RandomState};
 
-use super::{Kept, SHARDS};
+use super::{Kept, SHARDS, hasher::Hasher};
 
 /// How many entries [`Shard::sample`] returns at least, if there are as many.
 pub(super) const SAMPLE: usize = 16;
@@ -16,9 +15,6 @@ pub(super) const SAMPLE: usize = 16;
 const NEVER: u64 = u64::MAX;
 
 /// A key and its hash.
-///
-/// Whoever sends a request chooses some of the keys, so the hash is keyed: without the random key nobody can
-/// aim at one shard or at one chain.
 #[derive(Clone, Copy)]
 pub(super) struct Place {
     pub(super) key: StoreKey,
@@ -26,8 +22,8 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn new(key: &StoreKey, hasher: &RandomState) -> Self {
-        Self { key: *key, hash: hasher.hash_one(key) }
+    pub(super) fn new(key: &StoreKey, hasher: &Hasher) -> Self {
+        Self { key: *key, hash: hasher.hash(key) }
     }
 
     /// The shard of this key. The hash table takes its bits from both ends; these are from between.
@@ -39,7 +35,7 @@ impl Place {
 pub(super) struct Shard {
     entries: Vec<Kept>,
     positions: HashTable<u32>,
-    hasher: RandomState,
+    hasher: Hasher,
     /// Nothing here expires before this instant.
     earliest: u64,
     /// Where the sweep goes on.
@@ -60,7 +56,7 @@ pub(super) struct Sweep<'a> {
 }
 
 impl Shard {
-    pub(super) fn new(hasher: RandomState) -> Self {
+    pub(super) fn new(hasher: Hasher) -> Self {
         Self {
             entries: Vec::new(),
             positions: HashTable::new(),
@@ -149,7 +145,7 @@ impl Shard {
         let position = position(self.entries.len());
         self.entries.push(kept);
         let (entries, hasher) = (&self.entries, &self.hasher);
-        let rehash = |&position: &u32| hasher.hash_one(entries[position as usize].key());
+        let rehash = |&position: &u32| hasher.hash(entries[position as usize].key());
         self.positions.insert_unique(place.hash, position, rehash);
     }
 
@@ -163,7 +159,7 @@ impl Shard {
     }
 
     fn forget_position(&mut self, at: usize) {
-        let hash = self.hasher.hash_one(self.entries[at].key());
+        let hash = self.hasher.hash(self.entries[at].key());
         let at = position(at);
         if let Ok(found) = self.positions.find_entry(hash, |&position| position == at) {
             found.remove();
@@ -174,7 +170,7 @@ impl Shard {
     fn redirect(&mut self, from: usize, to: usize) {
         let (key, expires_at) = (*self.entries[from].key(), self.entries[from].expires_at());
         self.expect_expiry(to, expires_at);
-        let hash = self.hasher.hash_one(key);
+        let hash = self.hasher.hash(&key);
         let (from, to) = (position(from), position(to));
         if let Some(position) = self.positions.find_mut(hash, |&position| position == from) {
             *position = to;
@@ -202,7 +198,7 @@ mod tests {
 
     /// A shard whose entries lie in this order and expire at these instants; their keys count from 0.
     fn shard(deadlines: &[u64]) -> Shard {
-        let mut shard = Shard::new(RandomState::new());
+        let mut shard = Shard::new(Hasher::new());
         for (number, &deadline) in (0..).zip(deadlines) {
             let place = place(&shard, number);
             let content = Content::new(b"", None, b"", at(deadline)).expect("nothing is too long");
