@@ -48,7 +48,8 @@ impl Browser {
         let cookies: Vec<_> = pairs.map(|(name, value)| format!("{name}={value}")).collect();
         let field = cookies.join("; ");
         let mut head = RequestHead::new("GET");
-        head.fetch_dest = Some(destination.as_bytes());
+        let destination = || Some(destination.as_bytes());
+        head.fetch_dest = &destination;
         sessions.open(head.with_cookies([field.as_bytes()]))
     }
 

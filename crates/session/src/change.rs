@@ -104,6 +104,11 @@ pub(crate) struct Settled {
 }
 
 impl Log {
+    /// Whether there is nothing to do for a commit, nor to refuse.
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.destroy && self.operations.is_empty() && self.refused.is_none()
+    }
+
     /// Whether an operation could change a record.
     pub(crate) fn has_changes(&self) -> bool {
         self.operations.iter().any(|operation| !matches!(operation, Operation::Now { .. }))

@@ -25,7 +25,13 @@ use crate::{
 use apply::{Ended, Progress, Round, apply, end_quietly};
 use decide::{Plan, Situation, decide};
 use dframework_session_store::{StoreError, StoreKey};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 /// When a commit happens, and what that allows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -136,11 +142,14 @@ impl Inner {
     ///
     /// A free turn is taken without tokio's cooperative budget, which could make even that wait: in memory a
     /// commit must be ready at its first poll.
-    pub(crate) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        match self.turn.try_lock() {
+    pub(crate) async fn turn(&self) -> OwnTurn<'_> {
+        // Counted before the wait, and uncounted when it is given up, too.
+        let busy = Busy::with(&self.busy);
+        let guard = match self.turn.try_lock() {
             Ok(turn) => turn,
             Err(_) => self.turn.lock().await,
-        }
+        };
+        OwnTurn { _guard: guard, _busy: busy }
     }
 
     /// The plan for what is in the log now; `None` when there is nothing to do.
@@ -306,6 +315,28 @@ impl Inner {
         draft.go_on(ordinary, permanent);
         let replayed = draft.replay(log);
         result.and(replayed)
+    }
+}
+
+/// That nobody else commits for this request.
+pub(crate) struct OwnTurn<'a> {
+    _guard: tokio::sync::MutexGuard<'a, ()>,
+    _busy: Busy<'a>,
+}
+
+/// One that has the turn or waits for it.
+struct Busy<'a>(&'a AtomicUsize);
+
+impl<'a> Busy<'a> {
+    fn with(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -115,10 +115,8 @@ impl Cookies {
     pub(crate) fn find<'a>(&self, fields: impl Iterator<Item = &'a [u8]>) -> (Carried, bool) {
         let mut carried = Carried::default();
         for field in fields {
-            for (name, value) in pairs(field) {
-                if let Some(companion) = name.strip_prefix(self.settings.name.as_bytes()) {
-                    carried.note(companion, value);
-                }
+            for (companion, value) in pairs_beginning_with(self.settings.name.as_bytes(), field) {
+                carried.note(companion, value);
             }
         }
         let mut doubled = false;
@@ -219,34 +217,47 @@ fn permanent_value(value: &[u8]) -> (Option<Token>, u64) {
     (Token::parse(token), day.unwrap_or(0))
 }
 
-/// The `name=value` pairs of a Cookie field. A part without `=` is no pair.
-fn pairs(field: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+/// The `name=value` pairs whose name begins like this: what follows it in the name, and the value.
+///
+/// A part without `=` is no pair.
+fn pairs_beginning_with<'a>(
+    start: &[u8],
+    field: &'a [u8],
+) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
     let mut rest = Some(field);
     std::iter::from_fn(move || {
         loop {
-            let field = rest?;
-            let part = match memchr(b';', field) {
-                Some(end) => {
-                    rest = Some(&field[end + 1..]);
-                    &field[..end]
-                }
-                None => {
-                    rest = None;
-                    field
-                }
+            let field = trim_start(rest?);
+            // Most cookies are somebody else's, and need no more than a look at their first bytes.
+            let ours = field.strip_prefix(start);
+            let Some(end) = memchr(b';', field) else {
+                rest = None;
+                return split(ours?);
             };
-            if let Some(equals) = memchr(b'=', part) {
-                return Some((trim(&part[..equals]), trim(&part[equals + 1..])));
+            rest = Some(&field[end + 1..]);
+            if let Some(pair) = ours.and_then(|_| split(field.get(start.len()..end)?)) {
+                return Some(pair);
             }
         }
     })
 }
 
-/// Without spaces and tabs at the ends. Other white space belongs to the name.
-fn trim(mut bytes: &[u8]) -> &[u8] {
+/// Splits at the first `=`.
+fn split(part: &[u8]) -> Option<(&[u8], &[u8])> {
+    let equals = memchr(b'=', part)?;
+    Some((trim_end(&part[..equals]), trim_end(trim_start(&part[equals + 1..]))))
+}
+
+/// Without spaces and tabs in front. Other white space belongs to the name.
+fn trim_start(mut bytes: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = bytes {
         bytes = rest;
     }
+    bytes
+}
+
+/// Without spaces and tabs at the end.
+fn trim_end(mut bytes: &[u8]) -> &[u8] {
     while let [rest @ .., b' ' | b'\t'] = bytes {
         bytes = rest;
     }

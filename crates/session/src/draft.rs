@@ -13,7 +13,7 @@ use crate::{
     error::{self, Error, Kind},
     flash::BEFORE_THE_FIRST,
     load::Loaded,
-    record::{Entry, LARGEST_RECORD, Nature, Record, Sort},
+    record::{Entry, LARGEST_RECORD, Nature, Record, Sort, Under},
     token::Token,
     value::{self, Json},
 };
@@ -143,11 +143,13 @@ impl Found<'_> {
 }
 
 impl Draft {
-    pub(crate) fn new(loaded: Loaded, visible: u8, clock: Clock) -> Self {
-        let mut draft = Self {
-            ordinary: Standing::Absent,
-            permanent: Standing::Absent,
-            others: loaded.others,
+    /// On the heap: most requests do not use their session, and a handle without a draft is small.
+    pub(crate) fn boxed(loaded: Loaded, visible: u8, clock: Clock) -> Box<Self> {
+        let Loaded { ordinary, permanent, others } = loaded;
+        let mut draft = Box::new(Self {
+            ordinary,
+            permanent,
+            others,
             visible,
             last_generation: BEFORE_THE_FIRST,
             clock,
@@ -157,24 +159,27 @@ impl Draft {
             owner: None,
             rotate: false,
             renew: false,
-        };
-        draft.rebase(loaded.ordinary, loaded.permanent);
+        });
+        draft.continue_generations();
         draft
     }
 
     /// Starts again on other records, without any change.
     pub(crate) fn rebase(&mut self, ordinary: Standing, permanent: Standing) {
         (self.ordinary, self.permanent) = (ordinary, permanent);
-        if let Some(Nature::Ordinary { last_generation }) =
-            self.ordinary.live().map(|live| live.record.header().nature)
-        {
-            self.last_generation = last_generation;
-        }
+        self.continue_generations();
         self.puts.clone_from(&self.ground);
         self.hidden = Hidden::Nothing;
         self.owner = None;
         self.rotate = false;
         self.renew = false;
+    }
+
+    fn continue_generations(&mut self) {
+        let nature = self.ordinary.live().map(|live| live.record.nature());
+        if let Some(Nature::Ordinary { last_generation }) = nature {
+            self.last_generation = last_generation;
+        }
     }
 
     /// Starts again on what a commit has left, with what this request alone sees.
@@ -308,10 +313,11 @@ impl Draft {
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<Found<'_>> {
+        let under = self.under(key, Layer::Ordinary);
         self.only_now(key)
-            .or_else(|| self.flash(key))
+            .or_else(|| self.flash_over(key, &under))
             .or_else(|| self.stored(key, Layer::Permanent))
-            .or_else(|| self.stored(key, Layer::Ordinary))
+            .or_else(|| self.stored_over(key, Layer::Ordinary, &under))
     }
 
     /// The JSON text of a value; `null` where there is none.
@@ -326,14 +332,15 @@ impl Draft {
         let mut newest: BTreeMap<&str, (Timestamp, u8, &[u8])> = BTreeMap::new();
         for layer in [Layer::Ordinary, Layer::Permanent] {
             for entry in self.base(layer).into_iter().flat_map(Record::entries) {
+                let name = entry.name();
                 match entry.sort {
                     Sort::Stored { expires_at } if self.put_at(entry.key, layer).is_none() => {
                         let found = Found { json: entry.value, generation: None, expires_at };
-                        seen.insert(entry.key, found);
+                        seen.insert(name, found);
                     }
                     Sort::Flash { generation, at } if self.sees(generation) => {
                         let message = (at, generation, entry.value);
-                        let known = newest.entry(entry.key).or_insert(message);
+                        let known = newest.entry(name).or_insert(message);
                         *known = (*known).max(message);
                     }
                     _ => {}
@@ -341,21 +348,21 @@ impl Draft {
             }
             for put in self.puts.iter().filter(|put| put.layer == layer) {
                 if let Some((json, expires_at)) = &put.value {
-                    let json = json.as_bytes();
+                    let json = json;
                     let found = Found { json, generation: None, expires_at: *expires_at };
                     seen.insert(&put.key, found);
                 }
             }
         }
         seen.retain(|_, found| found.expires_at.is_none_or(|expires_at| now < expires_at));
-        newest.retain(|key, _| self.put_at(key, Layer::Flash).is_none());
+        newest.retain(|key, _| self.put_at(key.as_bytes(), Layer::Flash).is_none());
         seen.extend(newest.into_iter().map(|(key, (_, generation, json))| {
             (key, Found { json, generation: Some(generation), expires_at: None })
         }));
         for layer in [Layer::Flash, Layer::Now] {
             for put in self.puts.iter().filter(|put| put.layer == layer) {
                 if let Some((json, _)) = &put.value {
-                    let json = json.as_bytes();
+                    let json = json;
                     seen.insert(&put.key, Found { json, generation: None, expires_at: None });
                 }
             }
@@ -372,7 +379,7 @@ impl Draft {
             let layers = [Layer::Permanent, Layer::Ordinary];
             layers.into_iter().find(|layer| self.stored(key, *layer).is_some())
         })?;
-        self.put_at(key, found).is_none().then_some(found)
+        self.put_at(key.as_bytes(), found).is_none().then_some(found)
     }
 
     /// Whether this request may remove a loaded entry: not a message that it cannot see.
@@ -386,46 +393,40 @@ impl Draft {
     /// The flash value that the next request may see, to be carried on.
     pub(crate) fn stored_flash(&self, key: &str) -> Option<Json> {
         let found = self.flash(key).filter(|found| found.generation.is_some())?;
-        Some(String::from_utf8_lossy(found.json).into())
+        Some(found.json.into())
     }
 
     fn only_now(&self, key: &str) -> Option<Found<'_>> {
-        let (json, _) = self.put_at(key, Layer::Now)?.value.as_ref()?;
-        Some(Found { json: json.as_bytes(), generation: None, expires_at: None })
+        let (json, _) = self.put_at(key.as_bytes(), Layer::Now)?.value.as_ref()?;
+        Some(Found { json: json, generation: None, expires_at: None })
     }
 
     fn flash(&self, key: &str) -> Option<Found<'_>> {
-        if let Some(put) = self.put_at(key, Layer::Flash) {
-            let json = put.value.as_ref()?.0.as_bytes();
-            return Some(Found { json, generation: None, expires_at: None });
-        }
-        let mut newest: Option<(Timestamp, u8, &[u8])> = None;
-        self.base(Layer::Flash)?.find(key, |sort, json| {
-            if let Sort::Flash { generation, at } = sort
-                && self.sees(generation)
-                && newest.is_none_or(|(newest, ..)| newest <= at)
-            {
-                newest = Some((at, generation, json));
-            }
-        });
-        let (_, generation, json) = newest?;
-        Some(Found { json, generation: Some(generation), expires_at: None })
+        self.flash_over(key, &self.under(key, Layer::Flash))
     }
 
     fn stored(&self, key: &str, layer: Layer) -> Option<Found<'_>> {
-        let (json, expires_at) = match self.put_at(key, layer) {
-            Some(put) => {
-                put.value.as_ref().map(|(json, expires_at)| (json.as_bytes(), *expires_at))
-            }
-            None => {
-                let mut stored = None;
-                self.base(layer)?.find(key, |sort, json| {
-                    if let Sort::Stored { expires_at } = sort {
-                        stored = Some((json, expires_at));
-                    }
-                });
-                stored
-            }
+        self.stored_over(key, layer, &self.under(key, layer))
+    }
+
+    /// What the loaded record of a layer holds under a key.
+    fn under(&self, key: &str, layer: Layer) -> Under<'_> {
+        self.base(layer).map_or_else(Under::default, |record| record.under(key, self.visible))
+    }
+
+    fn flash_over<'a>(&'a self, key: &str, under: &Under<'a>) -> Option<Found<'a>> {
+        if let Some(put) = self.put_at(key.as_bytes(), Layer::Flash) {
+            let json = &*put.value.as_ref()?.0;
+            return Some(Found { json, generation: None, expires_at: None });
+        }
+        let (_, generation, json) = under.flash?;
+        Some(Found { json, generation: Some(generation), expires_at: None })
+    }
+
+    fn stored_over<'a>(&'a self, key: &str, layer: Layer, under: &Under<'a>) -> Option<Found<'a>> {
+        let (json, expires_at) = match self.put_at(key.as_bytes(), layer) {
+            Some(put) => put.value.as_ref().map(|(json, expires_at)| (&**json, *expires_at)),
+            None => under.stored,
         }?;
         let lives = expires_at.is_none_or(|expires_at| self.clock.now() < expires_at);
         lives.then_some(Found { json, generation: None, expires_at })
@@ -509,31 +510,32 @@ impl Draft {
 
     /// Removes a value from a layer, without a trace where there was none.
     fn remove(&mut self, key: &Arc<str>, layer: Layer) {
-        let mut loaded = false;
-        if let Some(record) = self.base(layer).filter(|_| layer != Layer::Now) {
-            record.find(key, |sort, _| loaded |= matches!(sort, Sort::Stored { .. }));
-        }
-        if loaded {
+        if layer != Layer::Now && self.under(key, layer).stored.is_some() {
             self.put(key, layer, None);
-        } else if let Ok(at) = self.position(key, layer) {
+        } else if let Ok(at) = self.position(key.as_bytes(), layer) {
             self.puts.remove(at);
         }
     }
 
     fn put(&mut self, key: &Arc<str>, layer: Layer, value: Option<(Json, Option<Timestamp>)>) {
         let key = key.clone();
-        match self.position(&key, layer) {
+        match self.position(key.as_bytes(), layer) {
             Ok(at) => self.puts[at].value = value,
             Err(at) => self.puts.insert(at, Put { key, layer, value }),
         }
     }
 
-    fn put_at(&self, key: &str, layer: Layer) -> Option<&Put> {
+    fn put_at(&self, key: &[u8], layer: Layer) -> Option<&Put> {
+        /// Up to here it is cheaper to look at all than to order what is looked at.
+        const FEW: usize = 8;
+        if self.puts.len() <= FEW {
+            return self.puts.iter().find(|put| put.layer == layer && put.key.as_bytes() == key);
+        }
         self.position(key, layer).ok().map(|at| &self.puts[at])
     }
 
-    fn position(&self, key: &str, layer: Layer) -> Result<usize, usize> {
-        self.puts.binary_search_by(|put| (&*put.key, put.layer).cmp(&(key, layer)))
+    fn position(&self, key: &[u8], layer: Layer) -> Result<usize, usize> {
+        self.puts.binary_search_by(|put| (put.key.as_bytes(), put.layer).cmp(&(key, layer)))
     }
 }
 

@@ -4,15 +4,11 @@ use crate::{
     error::{Error, Kind},
     handle::SessionHandle,
     key::{Accepts, KeyName, KeyOf, Select},
+    scope::{self, Scoped},
 };
 use dframework_session_store::SessionId;
 use serde::{Serialize, de::DeserializeOwned};
 use std::time::Duration;
-
-tokio::task_local! {
-    /// The session of the request that the running task answers.
-    pub(crate) static CURRENT: SessionHandle;
-}
 
 /// The session of the current request, from anywhere inside it.
 ///
@@ -31,7 +27,7 @@ tokio::task_local! {
 pub struct Session;
 
 pub(crate) fn current() -> Result<SessionHandle, Error> {
-    CURRENT.try_with(Clone::clone).map_err(|_| Error::new(Kind::Outside))
+    scope::current().ok_or_else(|| Error::new(Kind::Outside))
 }
 
 impl Session {
@@ -695,7 +691,7 @@ impl Session {
         handle: SessionHandle,
         future: F,
     ) -> impl Future<Output = F::Output> + use<F> {
-        CURRENT.scope(handle, future)
+        Scoped::new(handle, future)
     }
 
     /// Spawns a task that has the session of the current request.

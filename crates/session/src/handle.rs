@@ -8,12 +8,13 @@ use crate::{
     commit::{Abandoned, Occasion, claim_to_the_end, commit_to_the_end},
     cookie::Carried,
     draft::{Draft, Standing},
+    driver::Driver,
     error::{self, Error, Kind},
     event,
     flash::Purpose,
     key::{Accepts, KeyName, KeyOf, Select, Selection, checked},
     lines::Lines,
-    load::{load, tokens},
+    load::{self, from_memory, load, tokens},
     sessions::Core,
     value,
 };
@@ -21,7 +22,7 @@ use dframework_session_store::{SessionId, StoreKey};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicUsize},
     time::Duration,
 };
 
@@ -51,6 +52,8 @@ pub(crate) struct Inner {
     state: Mutex<State>,
     /// Whoever talks to a store for this request; commits of one request go one after the other.
     pub(crate) turn: tokio::sync::Mutex<()>,
+    /// How many have the turn or wait for it.
+    pub(crate) busy: AtomicUsize,
 }
 
 /// What the request's head said.
@@ -74,7 +77,7 @@ pub(crate) struct State {
     /// The handler has used the session, so the response depends on it.
     pub(crate) used: bool,
     /// What was loaded, with the changes; `None` until the session is used.
-    pub(crate) draft: Option<Draft>,
+    pub(crate) draft: Option<Box<Draft>>,
     pub(crate) log: Log,
     /// Bit n: a flash value of generation n was read.
     pub(crate) read: u8,
@@ -110,7 +113,8 @@ impl SessionHandle {
             lines: Lines::default(),
         };
         let (state, turn) = (Mutex::new(state), tokio::sync::Mutex::new(()));
-        Self(Arc::new(Inner { core, request, state, turn }))
+        let busy = AtomicUsize::new(0);
+        Self(Arc::new(Inner { core, request, state, turn, busy }))
     }
 
     /// The sessions that opened this handle.
@@ -377,7 +381,7 @@ impl SessionHandle {
         let name = key.clone();
         let check = move |json: &[u8]| value::decode::<T>(&name, json).map(drop);
         match claim_to_the_end(self.0.clone(), key.clone(), check).await? {
-            Some(json) => value::decode(&key, json.as_bytes()),
+            Some(json) => value::decode(&key, &json),
             None => Ok(None),
         }
     }
@@ -532,11 +536,6 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the request has not used its session.
-    pub(crate) fn is_untouched(&self) -> bool {
-        self.state().draft.is_none()
-    }
-
     /// Loads the records if nobody has, and looks at them.
     async fn with<R>(&self, look: impl FnOnce(Loaded<'_>) -> R) -> Result<R, Error> {
         self.load().await?;
@@ -571,29 +570,45 @@ impl Inner {
 
     /// Loads the records that the request's cookies name, once.
     async fn load(&self) -> Result<(), Error> {
-        {
-            let mut state = self.state();
-            state.used = true;
-            if state.draft.is_some() {
-                return Ok(());
-            }
+        match self.load_now() {
+            true => Ok(()),
+            false => self.load_from_store().await,
         }
-        let _turn = match self.core.driver.waits() {
-            true => Some(self.turn().await),
-            false => None,
-        };
+    }
+
+    /// Loads what needs no waiting: whether everything is there now.
+    fn load_now(&self) -> bool {
+        let mut state = self.state();
+        state.used = true;
+        if state.draft.is_some() {
+            return true;
+        }
+        let Driver::Memory(memory) = &self.core.driver else { return false };
+        let Carried { session, permanent, .. } = &self.request.carried;
+        let now = self.core.clock.now();
+        let loaded = from_memory(memory, session.iter(), permanent.iter(), now);
+        state.draft = Some(self.draft(loaded));
+        true
+    }
+
+    async fn load_from_store(&self) -> Result<(), Error> {
+        let _turn = self.turn().await;
         if self.state().draft.is_some() {
             return Ok(());
         }
-        let Carried { session, permanent, flash, .. } = &self.request.carried;
+        let Carried { session, permanent, .. } = &self.request.carried;
         let now = self.core.clock.now();
         let loaded = load(&self.core.driver, session.iter(), permanent.iter(), now).await?;
         tell_of_unreadable(&loaded.ordinary);
         tell_of_unreadable(&loaded.permanent);
         let mut state = self.state();
         // Another task may have been here first; its changes stand.
-        state.draft.get_or_insert_with(|| Draft::new(loaded, *flash, self.core.clock.clone()));
+        state.draft.get_or_insert_with(|| self.draft(loaded));
         Ok(())
+    }
+
+    fn draft(&self, loaded: load::Loaded) -> Box<Draft> {
+        Draft::boxed(loaded, self.request.carried.flash, self.core.clock.clone())
     }
 
     /// Loads the records of this request again, for a replay.

@@ -90,6 +90,7 @@ mod token;
 
 mod facade;
 mod handle;
+mod scope;
 
 mod driver;
 mod load;
@@ -131,7 +132,7 @@ pub use handle::SessionHandle;
 pub use key::{Accepts, Key, KeyName, KeyOf, Select};
 pub use memory::MemoryStore;
 pub use owned::OwnedSession;
-pub use sessions::{CommitError, HeadChanges, RequestHead, ResponseHead, Sessions};
+pub use sessions::{CommitError, HeadChanges, LazyField, RequestHead, ResponseHead, Sessions};
 
 /// Runs an example of the documentation inside a request.
 #[doc(hidden)]

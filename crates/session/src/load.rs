@@ -5,6 +5,7 @@ use crate::{
     draft::{Live, Standing},
     driver::{At, Driver},
     error::Error,
+    memory::Memory,
     record::{Nature, Record},
     token::Token,
 };
@@ -25,52 +26,61 @@ pub(crate) async fn load<'a>(
     permanent: impl Iterator<Item = &'a Token>,
     now: Timestamp,
 ) -> Result<Loaded, Error> {
-    let mut candidates = Candidates::default();
-    session.for_each(|token| candidates.add(driver, *token));
-    let ordinary_count = candidates.count;
-    permanent.for_each(|token| candidates.add(driver, *token));
-    let mut loaded =
-        Loaded { ordinary: Standing::Absent, permanent: Standing::Absent, others: Vec::new() };
-    if candidates.count == 0 {
+    if let Driver::Memory(memory) = driver {
+        return Ok(from_memory(memory, session, permanent, now));
+    }
+    let mut loaded = Loaded::nothing();
+    let mut tokens: Vec<Token> = session.copied().collect();
+    let ordinary_count = tokens.len();
+    tokens.extend(permanent);
+    if tokens.is_empty() {
         return Ok(loaded);
     }
-    let tokens = candidates.tokens;
-    let keys = candidates.keys;
+    let keys: Vec<StoreKey> = tokens.iter().map(|token| driver.key_of(token)).collect();
     let show = |position: usize, at| {
-        let Some(token) = tokens[position] else { return };
-        let found = judge(token, keys[position], at, now);
-        if position >= ordinary_count {
-            consider(&mut loaded.permanent, found, is_permanent);
-        } else if let (Some(_), Some(other)) = (loaded.ordinary.live(), found.live()) {
-            loaded.others.extend(is_ordinary(&other.record).then_some(other.key));
+        let found = judge(tokens[position], keys[position], at, now);
+        if position < ordinary_count {
+            loaded.meet_ordinary(found);
         } else {
-            consider(&mut loaded.ordinary, found, is_ordinary);
+            loaded.meet_permanent(found);
         }
     };
-    driver.load(&keys[..candidates.count], show).await?;
+    driver.load(&keys, show).await?;
     Ok(loaded)
 }
 
-/// Tokens and their keys, as many as are ever tried.
-struct Candidates {
-    tokens: [Option<Token>; 8],
-    keys: [StoreKey; 8],
-    count: usize,
+/// Loads what these tokens open, without waiting.
+pub(crate) fn from_memory<'a>(
+    memory: &Memory,
+    session: impl Iterator<Item = &'a Token>,
+    permanent: impl Iterator<Item = &'a Token>,
+    now: Timestamp,
+) -> Loaded {
+    let mut loaded = Loaded::nothing();
+    let found = |token: &Token| {
+        let key = token.in_process_key();
+        judge(*token, key, memory.load(&key).into(), now)
+    };
+    session.for_each(|token| loaded.meet_ordinary(found(token)));
+    permanent.for_each(|token| loaded.meet_permanent(found(token)));
+    loaded
 }
 
-impl Default for Candidates {
-    fn default() -> Self {
-        Self { tokens: [None; 8], keys: [StoreKey::from_bytes([0; 32]); 8], count: 0 }
+impl Loaded {
+    fn nothing() -> Self {
+        Self { ordinary: Standing::Absent, permanent: Standing::Absent, others: Vec::new() }
     }
-}
 
-impl Candidates {
-    fn add(&mut self, driver: &Driver, token: Token) {
-        if let Some(place) = self.tokens.get_mut(self.count) {
-            *place = Some(token);
-            self.keys[self.count] = driver.key_of(&token);
-            self.count += 1;
+    fn meet_ordinary(&mut self, found: Standing) {
+        if let (Some(_), Some(other)) = (self.ordinary.live(), found.live()) {
+            self.others.extend(is_ordinary(&other.record).then_some(other.key));
+        } else {
+            consider(&mut self.ordinary, found, is_ordinary);
         }
+    }
+
+    fn meet_permanent(&mut self, found: Standing) {
+        consider(&mut self.permanent, found, is_permanent);
     }
 }
 
@@ -104,7 +114,7 @@ fn is_ordinary(record: &Record) -> bool {
 }
 
 fn is_permanent(record: &Record) -> bool {
-    record.header().nature == Nature::Permanent
+    record.nature() == Nature::Permanent
 }
 
 /// What the clock and the record itself say of what a store holds.
@@ -112,7 +122,7 @@ fn judge(token: Token, key: StoreKey, at: At, now: Timestamp) -> Standing {
     match at {
         At::Record { bytes, version, expires_at } if now < expires_at => {
             match Record::parse(bytes) {
-                Ok(record) if now < record.header().absolute => {
+                Ok(record) if now < record.absolute() => {
                     Standing::Live(Live { token, key, version, expires_at, record })
                 }
                 Ok(_) => Standing::Unknown { key },

@@ -95,16 +95,33 @@ pub(crate) enum Sort {
 }
 
 /// A value and its name, in place.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(crate) struct Entry<'a> {
-    pub(crate) key: &'a str,
+    /// UTF-8. Only who shows it reads it as text: keys are ordered and compared by their bytes.
+    pub(crate) key: &'a [u8],
     pub(crate) sort: Sort,
     pub(crate) value: &'a [u8],
+    /// The entry as a record holds it, to be copied; empty for one that no record holds yet.
+    raw: &'a [u8],
 }
 
-impl Entry<'_> {
+impl<'a> Entry<'a> {
+    /// An entry that no record holds yet.
+    pub(crate) fn new(key: &'a str, sort: Sort, value: &'a [u8]) -> Self {
+        Self { key: key.as_bytes(), sort, value, raw: &[] }
+    }
+
+    /// The name as text.
+    pub(crate) fn name(&self) -> &'a str {
+        // Checked when it came from outside, and a `&str` where this process wrote it.
+        std::str::from_utf8(self.key).unwrap_or_default()
+    }
+
     /// How many bytes the entry takes in a record.
     pub(crate) fn size(&self) -> usize {
+        if !self.raw.is_empty() {
+            return self.raw.len();
+        }
         let time = if let Sort::Stored { expires_at: None } = self.sort { 0 } else { 8 };
         7 + time + self.key.len() + self.value.len()
     }
@@ -124,15 +141,19 @@ impl Record {
     ///
     /// The error says what is wrong with them.
     pub(crate) fn parse(bytes: Bytes) -> Result<Self, &'static str> {
-        check(bytes.as_ref())?;
+        match &bytes {
+            // They never left this process, in which `write` made them.
+            Bytes::Kept(_) => {}
+            Bytes::Owned(bytes) => check(bytes)?,
+        }
         Ok(Self(bytes))
     }
 
-    /// Writes a record. The entries are put in order here.
+    /// Writes a record of entries in their order.
     ///
     /// The error is the size of a record that would be too large.
-    pub(crate) fn write(header: &Header<'_>, entries: &mut [Entry<'_>]) -> Result<Self, usize> {
-        entries.sort_unstable_by(Entry::place);
+    pub(crate) fn write(header: &Header<'_>, entries: &[Entry<'_>]) -> Result<Self, usize> {
+        debug_assert!(entries.is_sorted_by(|one, next| one.place(next).is_lt()), "out of order");
         let owner = header.owner.map_or(0, |owner| 3 + owner.len());
         let stamp = header.stamp.map_or(0, |_| 11);
         let fields = owner + stamp + header.unknown.len();
@@ -141,11 +162,11 @@ impl Record {
             return Err(size);
         }
         let mut out = Vec::with_capacity(size);
-        out.extend([FORMAT, header.nature.to_byte()]);
-        out.extend(length16(fields).to_le_bytes());
-        out.extend(length32(entries.len()).to_le_bytes());
-        out.extend(header.created.as_millis().to_le_bytes());
-        out.extend(header.absolute.as_millis().to_le_bytes());
+        out.extend_from_slice(&[FORMAT, header.nature.to_byte()]);
+        out.extend_from_slice(&length16(fields).to_le_bytes());
+        out.extend_from_slice(&length32(entries.len()).to_le_bytes());
+        out.extend_from_slice(&header.created.as_millis().to_le_bytes());
+        out.extend_from_slice(&header.absolute.as_millis().to_le_bytes());
         if let Some(owner) = header.owner {
             write_field(&mut out, OWNER, owner.as_bytes());
         }
@@ -154,7 +175,10 @@ impl Record {
         }
         out.extend_from_slice(header.unknown);
         for entry in entries {
-            write_entry(&mut out, entry);
+            match entry.raw {
+                [] => write_entry(&mut out, entry),
+                raw => out.extend_from_slice(raw),
+            }
         }
         debug_assert_eq!(out.len(), size, "sizes are counted as they are written");
         Ok(Self(Bytes::Owned(out.into())))
@@ -162,6 +186,16 @@ impl Record {
 
     pub(crate) fn bytes(&self) -> &[u8] {
         self.0.as_ref()
+    }
+
+    /// When the session ends, however much it is used.
+    pub(crate) fn absolute(&self) -> Timestamp {
+        time_at(self.bytes(), 16)
+    }
+
+    pub(crate) fn nature(&self) -> Nature {
+        // The check let no other byte pass.
+        nature(self.bytes()[1]).unwrap_or(Nature::Permanent)
     }
 
     pub(crate) fn header(&self) -> Header<'_> {
@@ -173,8 +207,8 @@ impl Record {
         let stamp = stamp.and_then(|stamp| stamp.try_into().ok()).map(u64::from_le_bytes);
         Header {
             created: time_at(bytes, 8),
-            absolute: time_at(bytes, 16),
-            nature: nature(bytes[1]).unwrap_or(Nature::Permanent),
+            absolute: self.absolute(),
+            nature: self.nature(),
             owner,
             stamp,
             unknown,
@@ -187,26 +221,39 @@ impl Record {
         std::iter::from_fn(move || {
             let (entry, after) = entry(rest).ok()?;
             rest = after;
-            // The check read every key, so none is dropped here.
-            Some(Entry {
-                key: std::str::from_utf8(entry.key).ok()?,
-                sort: entry.sort,
-                value: entry.value,
-            })
+            Some(entry)
         })
     }
 
-    /// Shows the entries under one key, without a look into the others.
-    pub(crate) fn find<'a>(&'a self, key: &str, mut show: impl FnMut(Sort, &'a [u8])) {
-        let bytes = self.bytes();
-        let mut rest = &bytes[HEADER + fields_length(bytes)..];
-        while let Ok((entry, after)) = entry(rest) {
-            if entry.key == key.as_bytes() {
-                show(entry.sort, entry.value);
-            }
-            rest = after;
-        }
+    /// How many entries there are.
+    pub(crate) fn count(&self) -> usize {
+        u32_at(self.bytes(), 4) as usize
     }
+
+    /// What stands under one key, messages only of the generations in `visible`: one look at each entry.
+    pub(crate) fn under(&self, key: &str, visible: u8) -> Under<'_> {
+        let mut under = Under::default();
+        for entry in self.entries().filter(|entry| entry.key == key.as_bytes()) {
+            match entry.sort {
+                Sort::Stored { expires_at } => under.stored = Some((entry.value, expires_at)),
+                Sort::Flash { generation, at } if visible & (1 << generation) != 0 => {
+                    let message = (at, generation, entry.value);
+                    under.flash = under.flash.max(Some(message));
+                }
+                Sort::Flash { .. } => {}
+            }
+        }
+        under
+    }
+}
+
+/// What a record holds under one key.
+#[derive(Default)]
+pub(crate) struct Under<'a> {
+    /// The value, and when it expires.
+    pub(crate) stored: Option<(&'a [u8], Option<Timestamp>)>,
+    /// The newest message: when it was made, its generation, and the value.
+    pub(crate) flash: Option<(Timestamp, u8, &'a [u8])>,
 }
 
 impl Nature {
@@ -224,13 +271,6 @@ fn nature(byte: u8) -> Option<Nature> {
         PERMANENT => Some(Nature::Permanent),
         _ => None,
     }
-}
-
-/// An entry whose key has not been read as text.
-struct RawEntry<'a> {
-    key: &'a [u8],
-    sort: Sort,
-    value: &'a [u8],
 }
 
 /// Checks that the bytes are one whole record of this format, to the last byte.
@@ -251,9 +291,8 @@ fn check(bytes: &[u8]) -> Result<(), &'static str> {
     let mut count = 0;
     let mut previous: Option<Entry<'_>> = None;
     while !rest.is_empty() {
-        let (raw, after) = entry(rest)?;
-        let key = std::str::from_utf8(raw.key).map_err(|_| "a key is not UTF-8")?;
-        let entry = Entry { key, sort: raw.sort, value: raw.value };
+        let (entry, after) = entry(rest)?;
+        std::str::from_utf8(entry.key).map_err(|_| "a key is not UTF-8")?;
         if previous.is_some_and(|previous| previous.place(&entry).is_ge()) {
             return Err("its entries are out of order");
         }
@@ -283,7 +322,7 @@ fn check_fields(mut fields: &[u8]) -> Result<(), &'static str> {
 }
 
 /// The first entry, and what follows it.
-fn entry(bytes: &[u8]) -> Result<(RawEntry<'_>, &[u8]), &'static str> {
+fn entry(bytes: &[u8]) -> Result<(Entry<'_>, &[u8]), &'static str> {
     let (front, rest) = bytes.split_at_checked(7).ok_or(TRUNCATED)?;
     let key_length = usize::from(u16::from_le_bytes([front[1], front[2]]));
     let value_length = u32::from_le_bytes([front[3], front[4], front[5], front[6]]) as usize;
@@ -301,7 +340,8 @@ fn entry(bytes: &[u8]) -> Result<(RawEntry<'_>, &[u8]), &'static str> {
     };
     let (key, rest) = rest.split_at_checked(key_length).ok_or(TRUNCATED)?;
     let (value, rest) = rest.split_at_checked(value_length).ok_or(TRUNCATED)?;
-    Ok((RawEntry { key, sort, value }, rest))
+    let raw = &bytes[..bytes.len() - rest.len()];
+    Ok((Entry { key, sort, value, raw }, rest))
 }
 
 fn write_entry(out: &mut Vec<u8>, entry: &Entry<'_>) {
@@ -311,12 +351,12 @@ fn write_entry(out: &mut Vec<u8>, entry: &Entry<'_>) {
         Sort::Flash { generation, at } => (KIND_FLASH + generation, Some(at)),
     };
     out.push(kind);
-    out.extend(length16(entry.key.len()).to_le_bytes());
-    out.extend(length32(entry.value.len()).to_le_bytes());
+    out.extend_from_slice(&length16(entry.key.len()).to_le_bytes());
+    out.extend_from_slice(&length32(entry.value.len()).to_le_bytes());
     if let Some(time) = time {
-        out.extend(time.as_millis().to_le_bytes());
+        out.extend_from_slice(&time.as_millis().to_le_bytes());
     }
-    out.extend_from_slice(entry.key.as_bytes());
+    out.extend_from_slice(entry.key);
     out.extend_from_slice(entry.value);
 }
 
@@ -338,7 +378,7 @@ fn take(wanted: u8, fields: &[u8]) -> (Option<&[u8]>, &[u8]) {
 
 fn write_field(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
     out.push(tag);
-    out.extend(length16(bytes.len()).to_le_bytes());
+    out.extend_from_slice(&length16(bytes.len()).to_le_bytes());
     out.extend_from_slice(bytes);
 }
 

@@ -11,11 +11,12 @@ use crate::{
     driver::{Driver, Remote},
     error::{Error, Kind},
     event,
-    facade::{CURRENT, Session},
+    facade::Session,
     flash::Purpose,
     handle::{Request, SessionHandle},
     memory::{Keys, Memory},
     queue::Queue,
+    scope,
 };
 use dframework_session_store::Store;
 use std::{
@@ -60,6 +61,9 @@ pub(crate) struct Core {
     told_of_doubled: AtomicU64,
 }
 
+/// A field of a request's head that is read only when it matters: few requests bring a message to age.
+pub type LazyField<'a> = &'a dyn Fn() -> Option<&'a [u8]>;
+
 /// What an adapter tells of a request.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
@@ -68,10 +72,10 @@ pub struct RequestHead<'a, C = std::iter::Empty<&'a [u8]>> {
     pub cookies: C,
     /// The method, in capitals.
     pub method: &'a str,
-    /// The field `Sec-Fetch-Dest`.
-    pub fetch_dest: Option<&'a [u8]>,
-    /// The field `Sec-Purpose`.
-    pub purpose: Option<&'a [u8]>,
+    /// Reads the field `Sec-Fetch-Dest`.
+    pub fetch_dest: LazyField<'a>,
+    /// Reads the field `Sec-Purpose`.
+    pub purpose: LazyField<'a>,
     /// The scheme, where it is known: a server behind a proxy does not know it.
     pub scheme: Option<&'a str>,
 }
@@ -80,7 +84,7 @@ impl<'a> RequestHead<'a> {
     /// The head of a request without cookies.
     pub fn new(method: &'a str) -> Self {
         let cookies = std::iter::empty();
-        Self { cookies, method, fetch_dest: None, purpose: None, scheme: None }
+        Self { cookies, method, fetch_dest: &|| None, purpose: &|| None, scheme: None }
     }
 
     /// The same head with these Cookie fields.
@@ -95,8 +99,8 @@ impl<C> fmt::Debug for RequestHead<'_, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestHead")
             .field("method", &self.method)
-            .field("fetch_dest", &self.fetch_dest.map(String::from_utf8_lossy))
-            .field("purpose", &self.purpose.map(String::from_utf8_lossy))
+            .field("fetch_dest", &(self.fetch_dest)().map(String::from_utf8_lossy))
+            .field("purpose", &(self.purpose)().map(String::from_utf8_lossy))
             .field("scheme", &self.scheme)
             .finish_non_exhaustive()
     }
@@ -223,7 +227,7 @@ impl Sessions {
         if settings.env == Env::Local {
             event::local_environment();
         }
-        let lifetimes = Lifetimes { idle: settings.idle_timeout, absolute: settings.lifetime };
+        let lifetimes = Lifetimes::new(settings.idle_timeout, settings.lifetime);
         Self(Arc::new(Core {
             driver,
             cookies: Cookies::new(settings.cookie),
@@ -237,7 +241,7 @@ impl Sessions {
     /// Whether the running task is inside a request of these very sessions.
     #[cfg(feature = "tower")]
     pub(crate) fn is_current(&self) -> bool {
-        CURRENT.try_with(|handle| Arc::ptr_eq(&handle.0.core, &self.0)).unwrap_or(false)
+        scope::is_current(|handle| Arc::ptr_eq(&handle.0.core, &self.0))
     }
 
     /// Where the sessions are kept: `memory`, or `store` for [`Sessions::from_store`].
@@ -262,7 +266,9 @@ impl Sessions {
         if doubled {
             self.0.tell_of_doubled_cookie();
         }
-        let purpose = Purpose::of(head.method, head.fetch_dest, head.purpose);
+        let minds = carried.flash != 0 || carried.permanent.was_carried();
+        let field = |field: LazyField<'a>| if minds { field() } else { None };
+        let purpose = Purpose::of(head.method, field(head.fetch_dest), field(head.purpose));
         let https = head.scheme == Some("https");
         SessionHandle::new(self.0.clone(), Request { carried, purpose, https })
     }
@@ -278,7 +284,8 @@ impl Sessions {
 
     /// Runs a function in which the facade finds this handle: the part of a service call before its future.
     pub fn enter<R>(&self, handle: SessionHandle, function: impl FnOnce() -> R) -> R {
-        CURRENT.sync_scope(handle, function)
+        let _entered = scope::enter(handle);
+        function()
     }
 
     /// Commits what the request asked for, and says what the response head must carry.
@@ -295,13 +302,11 @@ impl Sessions {
         head: ResponseHead<'_>,
     ) -> Result<HeadChanges, CommitError> {
         let inner = &handle.0;
-        let committed = match inner.is_untouched() {
-            true => Ok(()),
-            false => {
-                let occasion = Occasion::Head { status: head.status };
-                commit_to_the_end(inner.clone(), occasion).await
-            }
-        };
+        if let Some(changes) = inner.finish_idle(head) {
+            return Ok(changes);
+        }
+        let occasion = Occasion::Head { status: head.status };
+        let committed = commit_to_the_end(inner.clone(), occasion).await;
         inner.finish(committed, head)
     }
 
@@ -317,8 +322,8 @@ impl Sessions {
         head: ResponseHead<'_>,
     ) -> Result<HeadChanges, CommitError> {
         let inner = &handle.0;
-        if inner.is_untouched() {
-            return inner.finish(Ok(()), head);
+        if let Some(changes) = inner.finish_idle(head) {
+            return Ok(changes);
         }
         let occasion = Occasion::Head { status: head.status };
         let would_block = || {

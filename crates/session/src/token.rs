@@ -3,7 +3,7 @@
 //! A token opens a session, so it has no `Debug`, no `Display` and no serde: only the cookie module writes it.
 
 use crate::error::{Error, Kind};
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64_simd::{AsOut, URL_SAFE_NO_PAD};
 use dframework_session_store::StoreKey;
 use sha2::{Digest, Sha256};
 
@@ -32,13 +32,13 @@ impl Token {
             return None;
         }
         let mut bytes = [0; 32];
-        let written = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
-        (written == bytes.len()).then_some(Self(bytes))
+        URL_SAFE_NO_PAD.decode(text, bytes.as_mut_slice().as_out()).ok()?;
+        Some(Self(bytes))
     }
 
     /// Appends the text of the token.
     pub(crate) fn write_to(&self, text: &mut String) {
-        URL_SAFE_NO_PAD.encode_string(self.0, text);
+        URL_SAFE_NO_PAD.encode_append(self.0, text);
     }
 
     /// The key under which a store outside the process keeps the record: SHA-256 of the token.

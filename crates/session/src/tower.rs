@@ -6,17 +6,15 @@
 mod respond;
 
 use crate::{
-    Error, SessionHandle,
-    facade::CURRENT,
+    Error, SessionHandle, scope,
     sessions::{RequestHead, Sessions},
 };
-use http::{Request, Response, header};
+use http::{HeaderName, HeaderValue, Request, Response, header};
 use pin_project_lite::pin_project;
 use std::{
     pin::Pin,
     task::{Context, Poll, ready},
 };
-use tokio::task::futures::TaskLocalFuture;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -84,9 +82,10 @@ where
             };
         }
         let handle = open(&self.sessions, &request);
-        let future = CURRENT.sync_scope(handle.clone(), || self.inner.call(request));
-        let state = State::Running { future: CURRENT.scope(handle.clone(), future) };
-        ResponseFuture { handle: Some(handle), state }
+        let entered = scope::enter(handle.clone());
+        let future = self.inner.call(request);
+        drop(entered);
+        ResponseFuture { handle: Some(handle), state: State::Running { future } }
     }
 }
 
@@ -94,15 +93,18 @@ fn open<Q>(sessions: &Sessions, request: &Request<Q>) -> SessionHandle {
     let headers = request.headers();
     let mut head = RequestHead::new(request.method().as_str());
     head.scheme = request.uri().scheme_str();
-    if !headers.contains_key(header::COOKIE) {
+    let mut cookies = headers.get_all(header::COOKIE).into_iter().peekable();
+    if cookies.peek().is_none() {
         return sessions.open(head);
     }
-    // Only a request with cookies can bring a message to age.
-    head.fetch_dest = headers.get("sec-fetch-dest").map(http::HeaderValue::as_bytes);
-    head.purpose = headers.get("sec-purpose").map(http::HeaderValue::as_bytes);
-    let cookies = headers.get_all(header::COOKIE).into_iter().map(http::HeaderValue::as_bytes);
-    sessions.open(head.with_cookies(cookies))
+    let fetch_dest = || headers.get(&SEC_FETCH_DEST).map(HeaderValue::as_bytes);
+    let purpose = || headers.get(&SEC_PURPOSE).map(HeaderValue::as_bytes);
+    (head.fetch_dest, head.purpose) = (&fetch_dest, &purpose);
+    sessions.open(head.with_cookies(cookies.map(HeaderValue::as_bytes)))
 }
+
+static SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+static SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
 
 pin_project! {
     /// The response of a service whose requests have sessions.
@@ -116,9 +118,13 @@ pin_project! {
     impl<F, R> PinnedDrop for ResponseFuture<F, R> {
         fn drop(this: Pin<&mut Self>) {
             // A handler that panicked, or a client that hung up.
-            let this = this.project();
-            let is_running = matches!(this.state.project(), StateProjection::Running { .. });
+            let mut this = this.project();
+            let is_running = matches!(this.state.as_mut().project(), StateProjection::Running { .. });
             if let (true, Some(handle)) = (is_running, this.handle) {
+                // What the handler holds is dropped inside its request too.
+                let entered = scope::enter(handle.clone());
+                this.state.set(State::Ended);
+                drop(entered);
                 handle.0.abandon();
             }
         }
@@ -131,12 +137,15 @@ impl<F, R> std::fmt::Debug for ResponseFuture<F, R> {
     }
 }
 
+const POLLED_AFTER_ITS_END: &str = "a future is not polled after its end";
+
 pin_project! {
     #[project = StateProjection]
     enum State<F, R> {
         Passing { #[pin] future: F },
-        Running { #[pin] future: TaskLocalFuture<SessionHandle, F> },
+        Running { #[pin] future: F },
         Committing { commit: respond::Commit, response: Option<Response<R>> },
+        Ended,
     }
 }
 
@@ -153,13 +162,15 @@ where
             match this.state.as_mut().project() {
                 StateProjection::Passing { future } => return future.poll(context),
                 StateProjection::Running { future } => {
+                    let Some(handle) = this.handle else { return future.poll(context) };
+                    let entered = scope::enter(handle.clone());
                     let response = match ready!(future.poll(context)) {
                         Ok(response) => response,
                         Err(error) => return Poll::Ready(Err(error)),
                     };
-                    let Some(handle) = this.handle else { return Poll::Ready(Ok(response)) };
                     match respond::commit_now(handle, &response) {
                         Ok(committed) => {
+                            *this.handle = None;
                             return Poll::Ready(Ok(respond::answer(response, committed)));
                         }
                         Err(commit) => {
@@ -167,12 +178,14 @@ where
                             this.state.set(State::Committing { commit, response });
                         }
                     }
+                    drop(entered);
                 }
                 StateProjection::Committing { commit, response } => {
                     let committed = ready!(commit.as_mut().poll(context));
-                    let response = response.take().expect("a future is not polled after its end");
+                    let response = response.take().expect(POLLED_AFTER_ITS_END);
                     return Poll::Ready(Ok(respond::answer(response, committed)));
                 }
+                StateProjection::Ended => panic!("{POLLED_AFTER_ITS_END}"),
             }
         }
     }

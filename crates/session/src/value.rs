@@ -14,6 +14,7 @@ use crate::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::ser::{CompactFormatter, Formatter, Serializer};
+use smallvec::SmallVec;
 use std::{
     io::{self, Write},
     sync::Arc,
@@ -22,12 +23,15 @@ use std::{
 /// How deep lists and objects may be nested: what is deeper does not read back.
 const DEEPEST: u32 = 127;
 
-/// The JSON text of a value.
-pub(crate) type Json = Arc<str>;
+/// The JSON text of a value. Its bytes: nobody reads it as text but a parser that checks them anyway.
+pub(crate) type Json = Arc<[u8]>;
+
+/// Most values are written without a buffer of their own.
+type Buffer = SmallVec<[u8; 256]>;
 
 /// Writes a value as JSON text.
 pub(crate) fn encode<V: Serialize + ?Sized>(key: &str, value: &V) -> Result<Json, Error> {
-    let mut text = Vec::with_capacity(64);
+    let mut text = Buffer::new();
     let mut watch = Watch::default();
     let written = value.serialize(&mut Serializer::with_formatter(&mut text, &mut watch));
     if watch.deepest > DEEPEST {
@@ -42,8 +46,7 @@ pub(crate) fn encode<V: Serialize + ?Sized>(key: &str, value: &V) -> Result<Json
     if watch.null && !check::is_finite(value) {
         return Err(refused(key, "it holds a float that is not a number or infinite"));
     }
-    let text = String::from_utf8(text).map_err(|_| refused(key, "its JSON is not UTF-8"))?;
-    Ok(text.into())
+    Ok(text.as_slice().into())
 }
 
 /// Reads JSON text; `null` is `None` unless `T` has a reading of its own for it.
@@ -63,14 +66,14 @@ pub(crate) fn decode_exactly<T: DeserializeOwned>(key: &str, json: &[u8]) -> Res
 }
 
 /// Appends a list that is not empty to a list. Absent and null are an empty one.
-pub(crate) fn append(key: &str, list: Option<&[u8]>, more: &str) -> Result<Json, Refusal> {
+pub(crate) fn append(key: &str, list: Option<&[u8]>, more: &[u8]) -> Result<Json, Refusal> {
     let Some(json) = list.filter(|json| !is_null(json)) else { return Ok(more.into()) };
-    let list = std::str::from_utf8(json).unwrap_or_default().trim();
-    let (Some(items), Some(more)) = (list.strip_suffix(']'), more.strip_prefix('[')) else {
+    let list = json.trim_ascii();
+    let (Some(items), Some(more)) = (list.strip_suffix(b"]"), more.strip_prefix(b"[")) else {
         return Err(Refusal::Error(wrong_type::<Vec<()>>(key, json)));
     };
-    let separator = if items.trim_end() == "[" { "" } else { "," };
-    Ok(format!("{items}{separator}{more}").into())
+    let separator: &[u8] = if items.trim_ascii_end() == b"[" { b"" } else { b"," };
+    Ok([items, separator, more].concat().into())
 }
 
 /// Whether this text is the JSON `null`.

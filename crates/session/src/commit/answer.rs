@@ -9,6 +9,7 @@ use crate::{
     sessions::{CommitError, HeadChanges, ResponseHead},
     token::Token,
 };
+use std::sync::atomic::Ordering;
 
 /// After this many days a navigation sends `.p` again, since browsers forget it 400 days after it was set.
 const RESEND_AFTER_DAYS: u64 = 30;
@@ -56,6 +57,31 @@ impl Inner {
         (is_due && self.request.purpose.shows_a_page()).then_some(live.token)
     }
 
+    /// Ends a request that has not used its session, or changed nothing in it, unless something is to be
+    /// written for it all the same.
+    pub(crate) fn finish_idle(&self, head: ResponseHead<'_>) -> Option<HeadChanges> {
+        let mut state = self.state();
+        // A page that does not look at its messages shows them no longer all the same.
+        if !state.used && self.request.carried.flash == 0 {
+            state.stage = Stage::Late;
+            return Some(HeadChanges::default());
+        }
+        let moment = Occasion::Head { status: head.status }.moment(Stage::Open);
+        // Whoever has the turn may still have something to send.
+        let is_busy = self.busy.load(Ordering::SeqCst) > 0;
+        if is_busy || moment == Moment::Upgrade || !self.is_idle(&state) {
+            return None;
+        }
+        Some(self.answer(&mut state, moment, head.cache_control.is_some()))
+    }
+
+    /// Whether a commit now would do nothing.
+    fn is_idle(&self, state: &State) -> bool {
+        let live = state.draft.as_ref().and_then(|draft| draft.ordinary.live());
+        let is_due = |live| self.core.lifetimes.touch(live, self.core.clock.now()).is_some();
+        state.log.is_empty() && !live.is_some_and(is_due)
+    }
+
     /// Ends the part of the request that could send cookies, and says what its head must carry.
     pub(crate) fn finish(
         &self,
@@ -64,7 +90,6 @@ impl Inner {
     ) -> Result<HeadChanges, CommitError> {
         let moment = Occasion::Head { status: head.status }.moment(Stage::Open);
         let mut state = self.state();
-        state.stage = Stage::Late;
         let committed = match moment {
             // An upgrade carries no cookies, so it cannot go out over what `save` has made.
             Moment::Upgrade if !state.lines.is_empty() => {
@@ -72,27 +97,28 @@ impl Inner {
             }
             _ => committed,
         };
-        if committed.is_ok() {
-            self.finish_cookies(&mut state, moment);
-        } else {
-            // Nobody can save these any more in a way that the client would learn of. A `destroy` that has
-            // not been carried out is tried once more when the handle goes.
-            if self.turn.try_lock().is_ok() {
-                state.log.forget();
-                state.log.refused = None;
-            }
+        let Err(error) = committed else {
+            return Ok(self.answer(&mut state, moment, head.cache_control.is_some()));
+        };
+        state.stage = Stage::Late;
+        // Nobody can save these any more in a way that the client would learn of. A `destroy` that has not
+        // been carried out is tried once more when the handle goes.
+        if self.turn.try_lock().is_ok() {
+            state.log.forget();
+            state.log.refused = None;
         }
-        // A response of our own stands in for one that could not be committed, and has no fields yet.
-        let is_cached_as_said = committed.is_ok() && head.cache_control.is_some();
-        let changes = self.head_changes(&mut state, is_cached_as_said);
+        // The response that stands in for the application's has no fields yet.
+        let head = self.head_changes(&mut state, false);
         drop(state);
-        match committed {
-            Ok(()) => Ok(changes),
-            Err(error) => {
-                event::commit_failed(&error);
-                Err(CommitError { error, head: changes })
-            }
-        }
+        event::commit_failed(&error);
+        Err(CommitError { error, head })
+    }
+
+    /// What the head carries when everything is committed.
+    fn answer(&self, state: &mut State, moment: Moment, is_cached_as_said: bool) -> HeadChanges {
+        state.stage = Stage::Late;
+        self.finish_cookies(state, moment);
+        self.head_changes(state, is_cached_as_said)
     }
 
     fn head_changes(&self, state: &mut State, is_cached_as_said: bool) -> HeadChanges {

@@ -1,6 +1,6 @@
 //! Carrying a [`Plan`] out: the only writer.
 
-use super::decide::{End, Plan, Step, Target};
+use super::decide::{End, Held, Plan, Step, Target};
 use crate::{
     change::Unsettled,
     cookie::Which,
@@ -107,7 +107,7 @@ pub(super) async fn apply(
         Written::Lost => return Ok(Round::Lost),
         Written::Live(live) => {
             if plan.ordinary.makes_token() {
-                let lifetime = live.record.header().absolute.saturating_since(now);
+                let lifetime = live.record.absolute().saturating_since(now);
                 let line = core.cookies.set_session(&live.token, lifetime);
                 progress.lines.put(Which::Session, line);
             }
@@ -126,7 +126,7 @@ pub(super) async fn apply(
 /// How long a record can still live.
 fn lifetime(standing: Option<&Standing>, now: Timestamp) -> Duration {
     let live = standing.and_then(Standing::live);
-    live.map_or(Duration::ZERO, |live| live.record.header().absolute.saturating_since(now))
+    live.map_or(Duration::ZERO, |live| live.record.absolute().saturating_since(now))
 }
 
 /// What ending a record came to.
@@ -267,18 +267,18 @@ pub(super) async fn write(core: &Core, step: &Step, now: Timestamp) -> Result<Wr
             }
             Ok(Written::Touched(*expires_at))
         }
-        Step::Save { live, record, expires_at } => {
+        Step::Save { held: Held { token, key, version }, record, expires_at } => {
             let change = change(record, *expires_at);
-            let outcome = driver.commit(&live.key, live.version, change).await;
-            let place = Place { token: live.token, key: live.key };
+            let outcome = driver.commit(key, *version, change).await;
+            let place = Place { token: *token, key: *key };
             written(driver, outcome, place, record, *expires_at).await
         }
-        Step::Replace { live, record, expires_at } => {
+        Step::Replace { held, record, expires_at } => {
             let place = Place::new(driver)?;
             let mut change = change(record, *expires_at);
             change.move_to = Some(place.key);
             change.remember_until = now.saturating_add(REMEMBERED);
-            let outcome = driver.commit(&live.key, live.version, change).await;
+            let outcome = driver.commit(&held.key, held.version, change).await;
             written(driver, outcome, place, record, *expires_at).await
         }
         Step::Create { presented, record, expires_at } => {
@@ -291,7 +291,7 @@ pub(super) async fn write(core: &Core, step: &Step, now: Timestamp) -> Result<Wr
             let outcome = driver.create(&place.key, new, now).await;
             written(driver, outcome, place, record, *expires_at).await
         }
-        Step::Retire { live, record } => retire(driver, live, record, now).await,
+        Step::Retire { held, record } => retire(driver, held, record, now).await,
     }
 }
 
@@ -301,7 +301,7 @@ pub(super) async fn write(core: &Core, step: &Step, now: Timestamp) -> Result<Wr
 /// already expired; the tombstone stays at its own.
 async fn retire(
     driver: &Driver,
-    live: &Live,
+    held: &Held,
     record: &Record,
     now: Timestamp,
 ) -> Result<Written, Error> {
@@ -309,7 +309,7 @@ async fn retire(
     let mut change = change(record, now);
     change.move_to = Some(place.key);
     change.remember_until = now.saturating_add(REMEMBERED);
-    let outcome = driver.commit(&live.key, live.version, change).await;
+    let outcome = driver.commit(&held.key, held.version, change).await;
     match written(driver, outcome, place, record, now).await? {
         Written::Live(_) => Ok(Written::Ended),
         written => Ok(written),

@@ -5,7 +5,7 @@
 
 use super::{
     apply::{Written, write},
-    decide::Step,
+    decide::{Held, Step},
     pause,
 };
 use crate::{
@@ -74,7 +74,7 @@ impl Inner {
         }
         check(found.json)?;
         found.note_in(read);
-        let json = String::from_utf8_lossy(found.json).into();
+        let json = found.json.into();
         Ok(Some((json, draft.recorded_in(key))))
     }
 
@@ -90,24 +90,24 @@ impl Inner {
             return Ok(Step::Nothing);
         };
         let mut entries: Vec<Entry<'_>> = live.record.entries().collect();
-        entries.retain(|entry| entry.key != key || !draft.can_forget(entry));
+        entries.retain(|entry| entry.key != key.as_bytes() || !draft.can_forget(entry));
         let mut header = live.record.header();
         header.stamp = self.core.stamp()?;
         let is_empty = entries.is_empty();
         // It is smaller than the record that it replaces.
-        let record = Record::write(&header, &mut entries);
+        let record = Record::write(&header, &entries);
         let record = record.map_err(|_| Error::new(Kind::Corrupt { why: "it is too large" }))?;
-        let live = live.clone();
+        let held = Held::from(live);
         if layer != Layer::Permanent {
             let now = self.core.clock.now();
             let expires_at = self.core.lifetimes.idle_deadline(now, header.absolute);
-            return Ok(Step::Save { live, record, expires_at });
+            return Ok(Step::Save { held, record, expires_at });
         }
         if is_empty && state.stage == Stage::Open {
-            return Ok(Step::Retire { live, record });
+            return Ok(Step::Retire { held, record });
         }
         let expires_at = live.expires_at;
-        Ok(Step::Save { live, record, expires_at })
+        Ok(Step::Save { held, record, expires_at })
     }
 
     /// Goes on with the record that the claim has left.

@@ -7,8 +7,9 @@ use crate::{
     error::{self, Error, Kind},
     handle::Request,
     record::{Header, Nature, Record},
+    token::Token,
 };
-use dframework_session_store::{StoreKey, Timestamp};
+use dframework_session_store::{StoreKey, Timestamp, Version};
 use std::time::Duration;
 
 const DAY: u64 = 24 * 60 * 60 * 1000;
@@ -48,6 +49,20 @@ pub(super) struct End {
     pub(super) removes_cookies: bool,
 }
 
+/// Where a record is and what was read there.
+#[derive(Clone, Copy)]
+pub(super) struct Held {
+    pub(super) token: Token,
+    pub(super) key: StoreKey,
+    pub(super) version: Version,
+}
+
+impl From<&Live> for Held {
+    fn from(live: &Live) -> Self {
+        Self { token: live.token, key: live.key, version: live.version }
+    }
+}
+
 /// What becomes of one record.
 pub(super) enum Step {
     Nothing,
@@ -58,13 +73,13 @@ pub(super) enum Step {
     },
     /// It changes where it is.
     Save {
-        live: Live,
+        held: Held,
         record: Record,
         expires_at: Timestamp,
     },
     /// It changes and gets another token.
     Replace {
-        live: Live,
+        held: Held,
         record: Record,
         expires_at: Timestamp,
     },
@@ -76,7 +91,7 @@ pub(super) enum Step {
     },
     /// Its last entry is gone, so it goes too.
     Retire {
-        live: Live,
+        held: Held,
         record: Record,
     },
 }
@@ -118,18 +133,32 @@ impl Plan {
 /// How long sessions live.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lifetimes {
+    /// The idle timeout.
     pub(crate) idle: Duration,
-    pub(crate) absolute: Duration,
+    /// The same and a tenth of it, in milliseconds.
+    millis: u64,
+    step: u64,
+    absolute: Duration,
 }
 
 impl Lifetimes {
+    pub(crate) fn new(idle: Duration, absolute: Duration) -> Self {
+        let millis = u64::try_from(idle.as_millis()).unwrap_or(u64::MAX);
+        Self { idle, millis, step: (millis / 10).max(1), absolute }
+    }
+
     /// When a session that is used now expires, in steps of a tenth of the idle timeout.
     ///
     /// The steps make most uses agree with what is stored, so that they need not be written.
     pub(crate) fn idle_deadline(self, now: Timestamp, absolute: Timestamp) -> Timestamp {
-        let step = u64::try_from(self.idle.as_millis() / 10).unwrap_or(u64::MAX).max(1);
-        let deadline = now.saturating_add(self.idle).as_millis();
-        Timestamp::from_millis(deadline.div_ceil(step).saturating_mul(step)).min(absolute)
+        let deadline = now.as_millis().saturating_add(self.millis);
+        Timestamp::from_millis(deadline.div_ceil(self.step).saturating_mul(self.step)).min(absolute)
+    }
+
+    /// Until when the use of a session now lets it live, if that is longer than what is stored.
+    pub(super) fn touch(self, live: &Live, now: Timestamp) -> Option<Timestamp> {
+        let expires_at = self.idle_deadline(now, live.record.absolute());
+        (expires_at > live.expires_at).then_some(expires_at)
     }
 }
 
@@ -148,10 +177,9 @@ pub(super) struct Situation<'a> {
 }
 
 impl Situation<'_> {
-    fn write(&self, header: &Header<'_>, contents: &mut Contents<'_>) -> Result<Record, Error> {
-        let mut header = *header;
+    fn write(&self, header: &mut Header<'_>, contents: &Contents<'_>) -> Result<Record, Error> {
         header.stamp = self.stamp;
-        let written = Record::write(&header, &mut contents.entries);
+        let written = Record::write(header, &contents.entries);
         written.map_err(|size| self.draft.too_large(size, contents))
     }
 }
@@ -188,8 +216,9 @@ pub(super) fn decide(situation: &Situation<'_>) -> Result<Plan, Error> {
 type Steps = (Step, Step, Option<u8>);
 
 fn steps(situation: &Situation<'_>) -> Result<Steps, Error> {
-    let permanent = permanent_step(situation)?;
-    let (ordinary, generation) = ordinary_step(situation)?;
+    let contents = situation.draft.permanent_contents();
+    let permanent = permanent_step(situation, &contents)?;
+    let (ordinary, generation) = ordinary_step(situation, &contents)?;
     let needs_cookie = permanent.makes_token() || ordinary.makes_token() || generation.is_some();
     match situation.moment {
         Moment::Upgrade if needs_cookie => Err(Error::new(Kind::Upgrade)),
@@ -213,21 +242,22 @@ fn end(draft: &Draft, moment: Moment) -> End {
 
 fn touch(situation: &Situation<'_>) -> Step {
     let Some(live) = situation.draft.ordinary.live() else { return Step::Nothing };
-    let absolute = live.record.header().absolute;
-    let expires_at = situation.lifetimes.idle_deadline(situation.now, absolute);
-    if expires_at > live.expires_at {
-        Step::Touch { key: live.key, expires_at }
-    } else {
-        Step::Nothing
+    match situation.lifetimes.touch(live, situation.now) {
+        Some(expires_at) => Step::Touch { key: live.key, expires_at },
+        None => Step::Nothing,
     }
 }
 
-fn ordinary_step(situation: &Situation<'_>) -> Result<(Step, Option<u8>), Error> {
+fn ordinary_step(
+    situation: &Situation<'_>,
+    permanent: &Contents<'_>,
+) -> Result<(Step, Option<u8>), Error> {
     let Situation { draft, log, lifetimes, now, request, .. } = situation;
     if draft.ordinary.is_ended() && !log.has_login() {
         return Err(Error::gone(error::Record::Session));
     }
-    let mut contents = draft.ordinary_contents(request.carried.flash, situation.aged, *now);
+    let carried = request.carried.flash;
+    let contents = draft.ordinary_contents(permanent, carried, situation.aged, *now);
     let fresh_absolute = now.saturating_add(lifetimes.absolute);
     let live = draft.ordinary.live().filter(|_| !log.destroy);
     let mut header = match live {
@@ -249,25 +279,27 @@ fn ordinary_step(situation: &Situation<'_>) -> Result<(Step, Option<u8>), Error>
         None if contents.entries.is_empty() && header.owner.is_none() => Step::Nothing,
         None => {
             let presented = unknown_key(&draft.ordinary);
-            let record = situation.write(&header, &mut contents)?;
+            let record = situation.write(&mut header, &contents)?;
             Step::Create { presented, record, expires_at }
         }
         Some(live) if draft.rotate => {
-            let record = situation.write(&header, &mut contents)?;
-            Step::Replace { live: live.clone(), record, expires_at }
+            let record = situation.write(&mut header, &contents)?;
+            Step::Replace { held: live.into(), record, expires_at }
         }
         Some(live) if contents.changed => {
-            let record = situation.write(&header, &mut contents)?;
-            Step::Save { live: live.clone(), record, expires_at }
+            let record = situation.write(&mut header, &contents)?;
+            Step::Save { held: live.into(), record, expires_at }
         }
         Some(_) => touch(situation),
     };
     Ok((step, contents.generation))
 }
 
-fn permanent_step(situation: &Situation<'_>) -> Result<Step, Error> {
+fn permanent_step(situation: &Situation<'_>, contents: &Contents<'_>) -> Result<Step, Error> {
     let Situation { draft, log, now, .. } = situation;
-    let mut contents = draft.permanent_contents();
+    if contents.entries.is_empty() && !contents.changed {
+        return Ok(Step::Nothing);
+    }
     // Whole days, so that saying the same thing again writes once a day at most.
     let ten_years = now.saturating_add(TEN_YEARS).as_millis().div_ceil(DAY) * DAY;
     let ten_years = Timestamp::from_millis(ten_years);
@@ -276,8 +308,8 @@ fn permanent_step(situation: &Situation<'_>) -> Result<Step, Error> {
             return Ok(Step::Nothing);
         }
         let presented = unknown_key(&draft.permanent);
-        let header = Header::new(*now, ten_years, Nature::Permanent);
-        let record = situation.write(&header, &mut contents)?;
+        let mut header = Header::new(*now, ten_years, Nature::Permanent);
+        let record = situation.write(&mut header, &contents)?;
         return Ok(Step::Create { presented, record, expires_at: ten_years });
     };
     let mut header = live.record.header();
@@ -288,14 +320,14 @@ fn permanent_step(situation: &Situation<'_>) -> Result<Step, Error> {
     if !contents.changed && !renewed {
         return Ok(Step::Nothing);
     }
-    let record = situation.write(&header, &mut contents)?;
-    let live = live.clone();
+    let record = situation.write(&mut header, &contents)?;
+    let held = live.into();
     // Where its cookie cannot be removed, an empty record stays behind it.
     if contents.entries.is_empty() && situation.moment.sends_cookies() {
-        return Ok(Step::Retire { live, record });
+        return Ok(Step::Retire { held, record });
     }
     let expires_at = header.absolute;
-    Ok(Step::Save { live, record, expires_at })
+    Ok(Step::Save { held, record, expires_at })
 }
 
 /// A well-formed token that nobody knows ends when another takes its place.

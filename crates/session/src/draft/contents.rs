@@ -1,15 +1,18 @@
 //! What the records are to hold once the changes are in them.
 
-use super::{Draft, Layer};
+use super::{Draft, Layer, Put};
 use crate::{
     error::{Error, Kind},
     flash::{UNSEEN, next_generation},
-    record::{Entry, LARGEST_RECORD, Sort},
+    record::{Entry, LARGEST_RECORD, Record, Sort},
 };
 use dframework_session_store::Timestamp;
+use std::cmp::Ordering;
 
 /// What a record is to hold.
+#[derive(Default)]
 pub(crate) struct Contents<'a> {
+    /// In their order.
     pub(crate) entries: Vec<Entry<'a>>,
     /// Whether that differs from what it holds, stale entries aside.
     pub(crate) changed: bool,
@@ -17,12 +20,49 @@ pub(crate) struct Contents<'a> {
     pub(crate) generation: Option<u8>,
 }
 
+impl<'a> Contents<'a> {
+    /// Whether there is a value of the same name.
+    fn has(&self, other: &Entry<'_>) -> bool {
+        self.entries.binary_search_by_key(&other.key, |entry| entry.key).is_ok()
+    }
+
+    /// Adds a value that the record did not hold.
+    fn add(&mut self, put: &'a Put) {
+        if let Some((json, expires_at)) = &put.value {
+            let sort = Sort::Stored { expires_at: *expires_at };
+            self.entries.push(Entry::new(&put.key, sort, json));
+            self.changed = true;
+        }
+    }
+
+    /// Puts a value, or nothing, in the place of one that the record holds.
+    fn replace(&mut self, entry: Entry<'a>, put: &'a Put) {
+        let Some((json, expires_at)) = &put.value else {
+            self.changed = true;
+            return;
+        };
+        let sort = Sort::Stored { expires_at: *expires_at };
+        if sort == entry.sort && **json == *entry.value {
+            self.entries.push(entry);
+        } else {
+            self.entries.push(Entry::new(&put.key, sort, json));
+            self.changed = true;
+        }
+    }
+}
+
 impl Draft {
-    /// What the ordinary record is to hold.
+    /// What the ordinary record is to hold, next to what the permanent one is to hold.
     ///
     /// `carried` and `aged` are the generations whose companions the request brought and whose companions the
     /// response removes.
-    pub(crate) fn ordinary_contents(&self, carried: u8, aged: u8, now: Timestamp) -> Contents<'_> {
+    pub(crate) fn ordinary_contents<'a>(
+        &'a self,
+        permanent: &Contents<'_>,
+        carried: u8,
+        aged: u8,
+        now: Timestamp,
+    ) -> Contents<'a> {
         let stale = |entry: &Entry<'_>| match entry.sort {
             Sort::Stored { expires_at } => expires_at.is_some_and(|expires_at| expires_at <= now),
             Sort::Flash { generation, at } => {
@@ -31,8 +71,20 @@ impl Draft {
                 aged & bit != 0 || unseen
             }
         };
-        let mut contents =
-            self.contents(Layer::Ordinary, &self.permanent_contents().entries, stale);
+        let mut contents = self.contents(Layer::Ordinary, permanent, stale);
+        if self.puts.iter().any(|put| put.layer == Layer::Flash && put.value.is_some()) {
+            self.add_messages(&mut contents, carried, now);
+        }
+        contents
+    }
+
+    /// What the permanent record is to hold.
+    pub(crate) fn permanent_contents(&self) -> Contents<'_> {
+        self.contents(Layer::Permanent, &Contents::default(), |_| false)
+    }
+
+    /// Adds the messages that this request made, under a generation of their own.
+    fn add_messages<'a>(&'a self, contents: &mut Contents<'a>, carried: u8, now: Timestamp) {
         let in_use = |used: u8, entry: &Entry<'_>| match entry.sort {
             Sort::Flash { generation, .. } => used | 1 << generation,
             Sort::Stored { .. } => used,
@@ -40,66 +92,72 @@ impl Draft {
         let in_use = contents.entries.iter().fold(0, in_use);
         let generation = next_generation(self.last_generation, in_use, carried);
         let sort = Sort::Flash { generation, at: now };
-        let before = contents.entries.len();
         contents.entries.extend(self.puts.iter().filter_map(|put| {
             let (json, _) = put.value.as_ref().filter(|_| put.layer == Layer::Flash)?;
-            Some(Entry { key: &put.key, sort, value: json.as_bytes() })
+            Some(Entry::new(&put.key, sort, json))
         }));
-        if contents.entries.len() > before {
-            // A message that joins the last generation replaces the one of its name there.
-            contents.entries.sort_by(Entry::place);
-            contents.entries.dedup_by(|later, first| {
-                later.place(first).is_eq() && {
-                    *first = *later;
-                    true
-                }
-            });
-            contents.generation = Some(generation);
-            contents.changed = true;
+        // A message that joins the last generation replaces the one of its name there.
+        contents.entries.sort_by(Entry::place);
+        contents.entries.dedup_by(|later, first| {
+            later.place(first).is_eq() && {
+                *first = *later;
+                true
+            }
+        });
+        contents.generation = Some(generation);
+        contents.changed = true;
+    }
+
+    /// The loaded entries that are not stale, without those that were removed, with those that were written:
+    /// both are in order, so one pass goes through them side by side.
+    ///
+    /// Where a key is in `permanent` too, it is permanent.
+    fn contents<'a>(
+        &'a self,
+        layer: Layer,
+        permanent: &Contents<'_>,
+        stale: impl Fn(&Entry<'_>) -> bool,
+    ) -> Contents<'a> {
+        let standing = if layer == Layer::Permanent { &self.permanent } else { &self.ordinary };
+        let record = standing.live().map(|live| &live.record);
+        let mut puts = self.puts.iter().filter(|put| put.layer == layer).peekable();
+        if record.is_none() && puts.peek().is_none() {
+            return Contents::default();
         }
+        let hidden = self.base(layer).is_none();
+        let mut contents = Contents::default();
+        contents.entries.reserve_exact(record.map_or(0, Record::count) + self.puts.len());
+        for entry in record.into_iter().flat_map(Record::entries) {
+            let is_value = matches!(entry.sort, Sort::Stored { .. });
+            // A value stands before the messages of its name.
+            while let Some(put) = puts.next_if(|put| match put.key.as_bytes().cmp(entry.key) {
+                Ordering::Less => true,
+                Ordering::Equal => !is_value,
+                Ordering::Greater => false,
+            }) {
+                contents.add(put);
+            }
+            let is_of_key = |put: &&Put| is_value && put.key.as_bytes() == entry.key;
+            if let Some(put) = puts.next_if(is_of_key) {
+                contents.replace(entry, put);
+                continue;
+            }
+            let replaced = self.replaces_message(&entry);
+            let goes = hidden || replaced || is_value && permanent.has(&entry);
+            if !goes && !stale(&entry) {
+                contents.entries.push(entry);
+            } else if goes && (replaced || !stale(&entry)) {
+                contents.changed = true;
+            }
+        }
+        puts.for_each(|put| contents.add(put));
         contents
     }
 
-    /// What the permanent record is to hold.
-    pub(crate) fn permanent_contents(&self) -> Contents<'_> {
-        self.contents(Layer::Permanent, &[], |_| false)
-    }
-
-    /// The loaded entries that are not stale, without those that were removed, with those that were written.
-    ///
-    /// Where a key is in `permanent` too, it is permanent.
-    fn contents(
-        &self,
-        layer: Layer,
-        permanent: &[Entry<'_>],
-        stale: impl Fn(&Entry<'_>) -> bool,
-    ) -> Contents<'_> {
-        let standing = if layer == Layer::Permanent { &self.permanent } else { &self.ordinary };
-        let loaded = standing.live().into_iter().flat_map(|live| live.record.entries());
-        let before = loaded.filter(|entry| !stale(entry) || self.replaces(layer, entry));
-        let before: Vec<Entry<'_>> = before.collect();
-        let hidden = self.base(layer).is_none();
-        let is_shadowed = |entry: &Entry<'_>| {
-            matches!(entry.sort, Sort::Stored { .. })
-                && permanent.binary_search_by_key(&entry.key, |entry| entry.key).is_ok()
-        };
-        let remains =
-            |entry: &&Entry<'_>| !hidden && !is_shadowed(entry) && !self.replaces(layer, entry);
-        let mut entries: Vec<Entry<'_>> = before.iter().filter(remains).copied().collect();
-        entries.extend(self.puts.iter().filter(|put| put.layer == layer).filter_map(|put| {
-            let (json, expires_at) = put.value.as_ref()?;
-            let sort = Sort::Stored { expires_at: *expires_at };
-            Some(Entry { key: &put.key, sort, value: json.as_bytes() })
-        }));
-        entries.sort_unstable_by(Entry::place);
-        let changed = entries != before;
-        Contents { entries, changed, generation: None }
-    }
-
-    /// Whether this request has written or removed the value of a loaded entry.
-    fn replaces(&self, layer: Layer, entry: &Entry<'_>) -> bool {
+    /// Whether this request has written or removed a loaded message that it sees.
+    fn replaces_message(&self, entry: &Entry<'_>) -> bool {
         match entry.sort {
-            Sort::Stored { .. } => self.put_at(entry.key, layer).is_some(),
+            Sort::Stored { .. } => false,
             Sort::Flash { generation, .. } => {
                 self.sees(generation) && self.put_at(entry.key, Layer::Flash).is_some()
             }
@@ -115,7 +173,8 @@ impl Draft {
             }
         };
         let seen = contents.entries.iter().filter(is_seen);
-        let mut largest: Vec<_> = seen.map(|entry| (entry.key.to_owned(), entry.size())).collect();
+        let mut largest: Vec<_> =
+            seen.map(|entry| (entry.name().to_owned(), entry.size())).collect();
         largest.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
         largest.truncate(5);
         Error::new(Kind::TooLarge { size, limit: LARGEST_RECORD, largest })

@@ -4,7 +4,10 @@ use crate::{
     SessionHandle, event,
     sessions::{CommitError, HeadChanges, ResponseHead},
 };
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{
+    HeaderMap, HeaderValue, Response, StatusCode,
+    header::{self, Entry},
+};
 use std::pin::Pin;
 
 type Committed = Result<HeadChanges, CommitError>;
@@ -71,14 +74,27 @@ fn apply(headers: &mut HeaderMap, changes: HeadChanges) {
     if let Some(cache_control) = changes.cache_control {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache_control));
     }
-    if changes.vary && !varies_by_cookie(headers) {
-        headers.append(header::VARY, HeaderValue::from_static("Cookie"));
+    if changes.vary {
+        vary_by_cookie(headers);
     }
 }
 
-fn varies_by_cookie(headers: &HeaderMap) -> bool {
-    headers.get_all(header::VARY).iter().any(|value| {
-        let names = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-        names.into_iter().any(|name| name == b"*" || name.eq_ignore_ascii_case(b"cookie"))
-    })
+/// Adds `Cookie` to what the response varies by, unless it is said already.
+fn vary_by_cookie(headers: &mut HeaderMap) {
+    let cookie = HeaderValue::from_static("Cookie");
+    match headers.entry(header::VARY) {
+        Entry::Vacant(none) => {
+            none.insert(cookie);
+        }
+        Entry::Occupied(mut some) => {
+            if !some.iter().any(names_cookie) {
+                some.append(cookie);
+            }
+        }
+    }
+}
+
+fn names_cookie(vary: &HeaderValue) -> bool {
+    let names = vary.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    names.into_iter().any(|name| name == b"*" || name.eq_ignore_ascii_case(b"cookie"))
 }

@@ -111,12 +111,14 @@ impl Bench {
     pub(crate) fn open(&self, jar: &Jar, client: Client, method: &str) -> SessionHandle {
         let field = jar.field();
         let mut head = RequestHead::new(method);
-        (head.fetch_dest, head.purpose) = match client {
+        let (dest, purpose) = match client {
             Client::Plain => (None, None),
             Client::Navigation => (Some(b"document".as_slice()), None),
             Client::Fetch(dest) => (Some(dest.as_bytes()), None),
             Client::Prefetch => (Some(b"document".as_slice()), Some(b"prefetch".as_slice())),
         };
+        let (dest, purpose) = (|| dest, || purpose);
+        (head.fetch_dest, head.purpose) = (&dest, &purpose);
         self.sessions.open(head.with_cookies([field.as_bytes()]))
     }
 
