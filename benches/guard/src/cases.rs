@@ -1,0 +1,140 @@
+//! The applications that are counted, and the requests that they answer.
+
+use axum::{
+    Router,
+    body::Body,
+    http::{Request, header},
+    routing::get,
+};
+use dframework_session::{
+    Error, RequestHead, ResponseHead, Session, Sessions, tower::SessionLayer,
+};
+use tower::Service;
+
+/// One row of the table.
+#[derive(Clone, Copy)]
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    /// What the same request costs without sessions.
+    pub(crate) bare: &'static str,
+    pub(crate) title: &'static str,
+    /// How many instructions it may cost.
+    pub(crate) hold: i64,
+}
+
+pub(crate) const CASES: [Case; 5] = [
+    Case { name: "unused", bare: "bare", title: "no cookie, session unused", hold: 2_500 },
+    Case {
+        name: "unused-cookie",
+        bare: "bare-cookie",
+        title: "cookie, session unused",
+        hold: 2_800,
+    },
+    Case { name: "memory-read", bare: "bare-cookie", title: "memory: read one key", hold: 4_200 },
+    Case {
+        name: "memory-write",
+        bare: "bare-cookie",
+        title: "memory: read and write",
+        hold: 6_500,
+    },
+    Case { name: "memory-new", bare: "bare", title: "memory: new session", hold: 15_000 },
+];
+
+/// Sessions in the store besides the one that is used.
+const OTHERS: usize = 1_000;
+
+/// The fields that a browser sends with a navigation.
+const ORDINARY: [(&str, &str); 10] = [
+    ("host", "shop.example"),
+    ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
+    ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+    ("accept-language", "en-US,en;q=0.5"),
+    ("accept-encoding", "gzip, deflate, br, zstd"),
+    ("referer", "https://shop.example/catalogue"),
+    ("upgrade-insecure-requests", "1"),
+    ("sec-fetch-dest", "document"),
+    ("sec-fetch-mode", "navigate"),
+    ("sec-fetch-site", "same-origin"),
+];
+
+async fn bare() -> &'static str {
+    "ok"
+}
+
+async fn read() -> Result<&'static str, Error> {
+    let name: Option<String> = Session::get("name").await?;
+    assert!(name.is_some(), "the session was opened");
+    Ok("ok")
+}
+
+async fn read_and_write() -> Result<&'static str, Error> {
+    let visits: i64 = Session::get_or("visits", &0).await?;
+    Session::set("visits", visits + 1).await?;
+    Ok("ok")
+}
+
+async fn begin() -> Result<&'static str, Error> {
+    fill(&Session::handle()?).await?;
+    Ok("ok")
+}
+
+/// Six keys, 300 bytes.
+async fn fill(session: &dframework_session::SessionHandle) -> Result<(), Error> {
+    session.set("name", "a visitor of the shop").await?;
+    session.set("visits", 1).await?;
+    session.set("language", "en").await?;
+    session.set("cart", "17 x 2, 4 x 1, 90 x 6, 1204 x 1, 33 x 12, 7 x 3, 55 x 1").await?;
+    session.set("last", "/catalogue/shoes/winter?page=3&sort=price&size=42").await?;
+    session.set("seen", "1204 33 7 55 90 17 4 1901 2207 18 44 5 6 1010").await
+}
+
+/// Answers requests of one case. What the case needs is made before the first of them.
+pub(crate) fn run(name: &str, requests: usize) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(async {
+        let sessions = Sessions::memory();
+        let cookie = populate(&sessions).await;
+        let handler = match name {
+            "memory-read" => get(read),
+            "memory-write" => get(read_and_write),
+            "memory-new" => get(begin),
+            _ => get(bare),
+        };
+        let mut app = Router::new().route("/", handler);
+        if !name.starts_with("bare") {
+            app = app.layer(SessionLayer::new(sessions));
+        }
+        let brings_cookie = ["bare-cookie", "unused-cookie", "memory-read", "memory-write"];
+        let cookie = brings_cookie.contains(&name).then_some(cookie.as_str());
+        let mut service = app.into_service::<Body>();
+        for _ in 0..requests {
+            let answer = service.call(request(cookie)).await.expect("a router cannot fail");
+            assert!(answer.status().is_success());
+            std::hint::black_box(answer);
+        }
+    });
+}
+
+/// Fills the store and returns the Cookie field of the last session.
+async fn populate(sessions: &Sessions) -> String {
+    let mut cookie = String::new();
+    for _ in 0..=OTHERS {
+        let handle = sessions.open(RequestHead::new("GET"));
+        fill(&handle).await.expect("memory has room");
+        let head = sessions.commit(&handle, ResponseHead::new(200)).await.expect("memory has room");
+        let line = &head.set_cookies[0];
+        line.split_once(';').map_or(line.as_str(), |(pair, _)| pair).clone_into(&mut cookie);
+    }
+    format!("theme=dark; {cookie}; consent=all")
+}
+
+fn request(cookie: Option<&str>) -> Request<Body> {
+    let mut request = Request::builder().uri("/");
+    for (name, value) in ORDINARY {
+        request = request.header(name, value);
+    }
+    if let Some(cookie) = cookie {
+        request = request.header(header::COOKIE, cookie);
+    }
+    request.body(Body::empty()).expect("the parts are valid")
+}

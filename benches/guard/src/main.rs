@@ -1,0 +1,64 @@
+//! What a request costs above its bare framework: instructions and allocations, counted by valgrind.
+//!
+//! Counts, unlike times, are the same on a busy machine. Every case runs twice, with few and with many requests,
+//! and the difference is divided by the requests between them, so that neither the start nor the end counts.
+//!
+//! ```text
+//! guard            count every case and print the table
+//! guard check      the same, and fail where a count is more than 3 % above the recorded one
+//! guard record     the same, and write the counts into figures.toml
+//! guard run CASE REQUESTS   what the above run under valgrind, and what a profiler may be pointed at
+//! ```
+
+mod cases;
+mod count;
+mod figures;
+
+use cases::{CASES, Case};
+use count::Count;
+use std::{env, error::Error, process::ExitCode};
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        [] => {
+            table(&CASES.map(|case| (case, count::overhead(case))));
+            Ok(ExitCode::SUCCESS)
+        }
+        ["check"] => {
+            let counted = CASES.map(|case| (case, count::overhead(case)));
+            table(&counted);
+            figures::check(&counted)
+        }
+        ["record"] => {
+            let counted = CASES.map(|case| (case, count::overhead(case)));
+            table(&counted);
+            figures::record(&counted)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        ["features"] => {
+            println!("{}", figures::features());
+            Ok(ExitCode::SUCCESS)
+        }
+        ["run", name, requests] => {
+            cases::run(name, requests.parse()?);
+            Ok(ExitCode::SUCCESS)
+        }
+        _ => Err("usage: guard [check | record | run CASE REQUESTS]".into()),
+    }
+}
+
+fn table(counted: &[(Case, Count)]) {
+    println!(
+        "| above the bare framework | instructions | in malloc | to hold | allocations | bytes |"
+    );
+    println!("|---|---:|---:|---:|---:|---:|");
+    for (case, count) in counted {
+        let Count { instructions, in_allocator, allocations, bytes } = count;
+        let (title, hold) = (case.title, case.hold);
+        println!(
+            "| {title} | {instructions} | {in_allocator} | {hold} | {allocations:.1} | {bytes} |"
+        );
+    }
+}
