@@ -30,7 +30,7 @@ pub(crate) enum Standing {
     /// It brought one that has ended a moment ago.
     Ended,
     /// It brought one whose record cannot be read.
-    Corrupt { token: Token, key: StoreKey, why: &'static str },
+    Corrupt { key: StoreKey, why: &'static str },
     /// It brought a live one, or this request made it.
     Live(Live),
 }

@@ -4,7 +4,7 @@ use super::{Moment, Occasion};
 use crate::{
     cookie::{Which, day},
     error::{Error, Kind},
-    event,
+    event::{Event, Name},
     handle::{Inner, Stage, State},
     sessions::{CommitError, HeadChanges, ResponseHead},
     token::Token,
@@ -84,22 +84,30 @@ impl Inner {
         }
         // A response of our own stands in for one that could not be committed, and has no fields yet.
         let is_cached_as_said = committed.is_ok() && head.cache_control.is_some();
-        let changes = self.head_changes(&mut state, is_cached_as_said);
+        let changes = Self::head_changes(&mut state, is_cached_as_said);
+        let is_untold = !state.events.is_empty();
         drop(state);
+        if is_untold {
+            self.tell_noted();
+        }
+        if !changes.set_cookies.is_empty() {
+            self.core.tell_of_first_cookie(self.request.https);
+        }
         match committed {
             Ok(()) => Ok(changes),
             Err(error) => {
-                event::commit_failed(&error);
+                let failed = || {
+                    let id = self.id_in(&self.state());
+                    Event::CommitFailed { id, error: error.clone() }
+                };
+                self.core.listeners.tell(Name::CommitFailed, failed);
                 Err(CommitError { error, head: changes })
             }
         }
     }
 
-    fn head_changes(&self, state: &mut State, is_cached_as_said: bool) -> HeadChanges {
+    fn head_changes(state: &mut State, is_cached_as_said: bool) -> HeadChanges {
         let set_cookies = state.lines.take();
-        if !set_cookies.is_empty() {
-            self.core.tell_of_first_cookie(self.request.https);
-        }
         let cache_control = if !set_cookies.is_empty() {
             Some("no-store")
         } else if state.used && !is_cached_as_said {
