@@ -7,6 +7,7 @@ mod answer;
 mod apply;
 mod claim;
 mod decide;
+mod tell;
 
 pub(crate) use apply::{Abandoned, Ending, Remembered, end_abandoned, end_record, remember_until};
 pub(crate) use decide::Lifetimes;
@@ -17,6 +18,7 @@ use crate::{
     draft::Standing,
     driver::{At, Driver},
     error::{Error, Kind, Record},
+    event::{Event, Untold},
     handle::{Inner, Stage, State},
     queue::Turn,
     sessions::Core,
@@ -106,19 +108,19 @@ impl Inner {
         if let (Err(error), Some(made)) = (&result, progress.made_permanent)
             && error.is_session_gone()
         {
-            end_quietly(&self.core, made).await;
+            end_quietly(&self.core, Record::Permanent, made, &mut progress.events).await;
         }
         if progress.overtaken {
-            self.end_own_permanent().await;
+            self.end_own_permanent(&mut progress.events).await;
         }
         self.take_over(progress, result)
     }
 
     /// Ends the permanent record that this request has made: its cookie does not go out.
-    async fn end_own_permanent(&self) {
+    async fn end_own_permanent(&self, events: &mut Vec<Event>) {
         let made = self.state().made_permanent.take();
         if let Some(key) = made {
-            end_quietly(&self.core, key).await;
+            end_quietly(&self.core, Record::Permanent, key, events).await;
             let mut state = self.state();
             if let Some(draft) = &mut state.draft
                 && draft.permanent.key() == Some(key)
@@ -209,6 +211,7 @@ impl Inner {
             }
             (plan, mark) = self.plan_again(moment).await?;
         }
+        self.note_given_up(core.driver.rounds());
         let message = format!("lost {} rounds to other commits", core.driver.rounds());
         Err(Error::unavailable("committing", StoreError::unavailable(message)))
     }
@@ -217,6 +220,8 @@ impl Inner {
     fn settle(&self, progress: &mut Progress, mark: Mark) -> Result<(), Error> {
         let done = std::mem::take(&mut progress.done);
         let mut state = self.state();
+        // A closure may panic in the next round, and what was done is to be told all the same.
+        state.events.append(&mut progress.events);
         let State { draft: Some(draft), log, .. } = &mut *state else { return Ok(()) };
         let is_same_log = mark.epoch == log.epoch;
         if let (true, Some(step)) = (is_same_log, done.unsettled) {
@@ -276,6 +281,7 @@ impl Inner {
     fn take_over(&self, progress: Progress, result: Result<Mark, Error>) -> Result<(), Error> {
         let mut state = self.state();
         let state = &mut *state;
+        state.events.extend(progress.events);
         let Some(draft) = &mut state.draft else { return result.map(drop) };
         let gone = matches!(&result, Err(error) if error.is_session_gone());
         let log = &mut state.log;
@@ -421,9 +427,11 @@ impl Core {
 /// A commit to a store runs in a task of its own: a client that hangs up does not cut it in half.
 pub(crate) async fn commit_to_the_end(inner: Arc<Inner>, occasion: Occasion) -> Result<(), Error> {
     if !inner.core.driver.waits() || inner.has_nothing_to_do(occasion).unwrap_or(false) {
-        return inner.commit(occasion).await;
+        let committed = inner.commit(occasion).await;
+        inner.tell_noted();
+        return committed;
     }
-    finished(tokio::spawn(async move { inner.commit(occasion).await })).await
+    finished(tokio::spawn(async move { (inner.commit(occasion).await, inner.untold()) })).await
 }
 
 /// As [`commit_to_the_end`], for a value that is claimed.
@@ -433,14 +441,19 @@ pub(crate) async fn claim_to_the_end(
     check: impl Fn(&[u8]) -> Result<(), Error> + Send + Sync + 'static,
 ) -> Result<Option<Json>, Error> {
     if !inner.core.driver.waits() {
-        return inner.claim(&key, check).await;
+        let claimed = inner.claim(&key, check).await;
+        inner.tell_noted();
+        return claimed;
     }
-    finished(tokio::spawn(async move { inner.claim(&key, check).await })).await
+    finished(tokio::spawn(async move { (inner.claim(&key, check).await, inner.untold()) })).await
 }
 
-async fn finished<T>(task: tokio::task::JoinHandle<Result<T, Error>>) -> Result<T, Error> {
+type Task<T> = tokio::task::JoinHandle<(Result<T, Error>, Untold)>;
+
+/// Waits for a task, and tells what it has done. If nobody waits any more, the task tells it.
+async fn finished<T>(task: Task<T>) -> Result<T, Error> {
     match task.await {
-        Ok(result) => result,
+        Ok((result, _untold)) => result,
         // The panic of a closure that was replayed is the request's own.
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         Err(_) => {

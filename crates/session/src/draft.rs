@@ -30,7 +30,7 @@ pub(crate) enum Standing {
     /// It brought one that has ended a moment ago.
     Ended,
     /// It brought one whose record cannot be read.
-    Corrupt { token: Token, key: StoreKey, why: &'static str },
+    Corrupt { key: StoreKey, why: &'static str },
     /// It brought a live one, or this request made it.
     Live(Live),
 }
@@ -66,6 +66,11 @@ impl Standing {
             Self::Live(_) | Self::Corrupt { .. } => self.key(),
             _ => None,
         }
+    }
+
+    /// The key of a token that nobody knows.
+    pub(crate) fn unknown_key(&self) -> Option<StoreKey> {
+        if let Self::Unknown { key } = self { Some(*key) } else { None }
     }
 
     pub(crate) fn is_ended(&self) -> bool {

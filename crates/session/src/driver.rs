@@ -54,6 +54,14 @@ impl Driver {
         }
     }
 
+    /// The public id of the record at a key.
+    pub(crate) fn id_at(&self, key: &StoreKey) -> SessionId {
+        match self {
+            Self::Memory(memory) => memory.id(key),
+            Self::Store(_) => key.id(),
+        }
+    }
+
     /// Whether calls may have to wait.
     pub(crate) fn waits(&self) -> bool {
         matches!(self, Self::Store(_))

@@ -10,7 +10,7 @@ use crate::{
     draft::{Draft, Standing},
     driver::Driver,
     error::{self, Error, Kind},
-    event,
+    event::{Event, Name},
     flash::Purpose,
     key::{Accepts, KeyName, KeyOf, Select, Selection, checked},
     lines::Lines,
@@ -18,7 +18,7 @@ use crate::{
     sessions::Core,
     value,
 };
-use dframework_session_store::{SessionId, StoreKey};
+use dframework_session_store::{SessionId, StoreKey, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     fmt,
@@ -89,6 +89,8 @@ pub(crate) struct State {
     pub(crate) kept: u8,
     /// The Set-Cookie lines of what has been committed.
     pub(crate) lines: Lines,
+    /// What its commits have done and nobody has been told yet.
+    pub(crate) events: Vec<Event>,
 }
 
 /// The loaded state, while it is locked.
@@ -111,6 +113,7 @@ impl SessionHandle {
             made_permanent: None,
             kept: 0,
             lines: Lines::default(),
+            events: Vec::new(),
         };
         let (state, turn) = (Mutex::new(state), tokio::sync::Mutex::new(()));
         let busy = AtomicUsize::new(0);
@@ -587,7 +590,12 @@ impl Inner {
         let Carried { session, permanent, .. } = &self.request.carried;
         let now = self.core.clock.now();
         let loaded = from_memory(memory, session.iter(), permanent.iter(), now);
+        let unknown = [&loaded.ordinary, &loaded.permanent].map(Standing::unknown_key);
         state.draft = Some(self.draft(loaded));
+        drop(state);
+        for key in unknown.into_iter().flatten() {
+            self.tell_of_unusable(&Standing::Unknown { key }, now);
+        }
         true
     }
 
@@ -599,8 +607,8 @@ impl Inner {
         let Carried { session, permanent, .. } = &self.request.carried;
         let now = self.core.clock.now();
         let loaded = load(&self.core.driver, session.iter(), permanent.iter(), now).await?;
-        tell_of_unreadable(&loaded.ordinary);
-        tell_of_unreadable(&loaded.permanent);
+        self.tell_of_unusable(&loaded.ordinary, now);
+        self.tell_of_unusable(&loaded.permanent, now);
         let mut state = self.state();
         // Another task may have been here first; its changes stand.
         state.draft.get_or_insert_with(|| self.draft(loaded));
@@ -622,8 +630,6 @@ impl Inner {
         let now = self.core.clock.now();
         let loaded = load(&self.core.driver, one.iter(), other.iter(), now).await?;
         let (new_ordinary, new_permanent) = (loaded.ordinary, loaded.permanent);
-        tell_of_unreadable(&new_ordinary);
-        tell_of_unreadable(&new_permanent);
         let keep_ended = |old: Standing, new| if old.is_ended() { old } else { new };
         Ok((keep_ended(ordinary, new_ordinary), keep_ended(permanent, new_permanent)))
     }
@@ -639,11 +645,26 @@ impl Inner {
         let draft = state.draft.as_ref()?;
         draft.ordinary.key().or_else(|| draft.permanent.key())
     }
-}
 
-fn tell_of_unreadable(standing: &Standing) {
-    if let Standing::Corrupt { token, why, .. } = standing {
-        event::unreadable(token.digest().id(), why);
+    /// The id of the session that the request has, or else of the one that its cookie named.
+    pub(crate) fn id_in(&self, state: &State) -> Option<SessionId> {
+        let recorded = state.draft.as_ref().and_then(|draft| draft.ordinary.recorded_key());
+        let carried = || self.request.carried.session.iter().next();
+        let key = recorded.or_else(|| carried().map(|token| self.core.driver.key_of(token)))?;
+        Some(self.core.driver.id_at(&key))
+    }
+
+    /// Tells of a cookie that opens nothing, or something that cannot be read.
+    fn tell_of_unusable(&self, standing: &Standing, now: Timestamp) {
+        let Core { driver, listeners, .. } = &*self.core;
+        match standing {
+            Standing::Unknown { key } => listeners.tell_of_unknown_token(now, || driver.id_at(key)),
+            Standing::Corrupt { key, why, .. } => {
+                let unreadable = || Event::Unreadable { id: driver.id_at(key), why };
+                listeners.tell(Name::Unreadable, unreadable);
+            }
+            Standing::Absent | Standing::Ended | Standing::Live(_) => {}
+        }
     }
 }
 
@@ -711,32 +732,50 @@ impl Inner {
         }
         state.stage = Stage::Late;
         // A `save` that is under way is carried to its end.
-        if let Ok(_turn) = self.turn.try_lock() {
-            self.end_destroyed(&mut state);
-            state.log.forget();
+        let Ok(_turn) = self.turn.try_lock() else { return };
+        let abandoned = state.abandon_destroy();
+        state.log.forget();
+        drop(state);
+        if let Some(abandoned) = abandoned {
+            self.core.end_detached(abandoned);
         }
     }
+}
 
-    /// Carries a `destroy` out that no commit will.
-    fn end_destroyed(&self, state: &mut State) {
-        let (true, Some(draft)) = (state.log.destroy, &state.draft) else { return };
-        if !draft.ordinary.is_ended() {
-            let mut others = draft.others.clone();
-            others.extend(draft.permanent.recorded_key());
-            let earlier_ends = state.log.earlier_ends();
-            let ordinary = draft.ordinary.recorded_key();
-            self.core.end_detached(Abandoned { ordinary, others, earlier_ends });
-        }
-        state.log.destroy = false;
+impl State {
+    /// What a `destroy` was to end that no commit will carry out.
+    fn abandon_destroy(&mut self) -> Option<Abandoned> {
+        let draft = self.draft.as_ref().filter(|_| self.log.destroy)?;
+        let abandoned = (!draft.ordinary.is_ended()).then(|| Abandoned {
+            ordinary: draft.ordinary.recorded_key(),
+            others: draft.others.clone(),
+            permanent: draft.permanent.recorded_key(),
+            earlier_ends: self.log.earlier_ends(),
+        });
+        self.log.destroy = false;
+        abandoned
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        let mut state = self.state();
-        self.end_destroyed(&mut state);
-        if state.stage == Stage::Late && state.log.has_changes() {
-            event::dropped_changes(&state.log.keys());
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let drops_changes = state.stage == Stage::Late && state.log.has_changes();
+        if state.events.is_empty() && !state.log.destroy && !drops_changes {
+            return;
+        }
+        let abandoned = state.abandon_destroy();
+        self.tell_noted();
+        if let Some(abandoned) = abandoned {
+            self.core.end_detached(abandoned);
+        }
+        if drops_changes {
+            let dropped = || {
+                let state = self.state();
+                let names = state.log.keys().into_iter().map(str::to_owned).collect();
+                Event::ChangesDropped { id: self.id_in(&state), names }
+            };
+            self.core.listeners.tell(Name::ChangesDropped, dropped);
         }
     }
 }

@@ -70,6 +70,7 @@
 - [Failures](manual::failures): each error, and what is stored when the store is down.
 - [Cookies](manual::cookies): names, attributes, who sets them, caches.
 - [Configuration](manual::configuration): every property, its default and what a change costs.
+- [Events](manual::events): what is told to the log and to functions of the application.
 "
 )]
 //!
@@ -127,6 +128,7 @@ pub use config::{Config, DriverName, Env, SameSite};
 pub use dframework_session_store as store;
 pub use dframework_session_store::SessionId;
 pub use error::Error;
+pub use event::{Event, Owner};
 pub use facade::Session;
 pub use handle::SessionHandle;
 pub use key::{Accepts, Key, KeyName, KeyOf, Select};

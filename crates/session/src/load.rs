@@ -126,7 +126,7 @@ fn judge(token: Token, key: StoreKey, at: At, now: Timestamp) -> Standing {
                     Standing::Live(Live { token, key, version, expires_at, record })
                 }
                 Ok(_) => Standing::Unknown { key },
-                Err(why) => Standing::Corrupt { token, key, why },
+                Err(why) => Standing::Corrupt { key, why },
             }
         }
         At::Ended { until } if now < until => Standing::Ended,

@@ -6,6 +6,7 @@ use crate::{
     Error, SessionHandle, Sessions,
     commit::{Ending, Remembered, end_record, remember_until},
     driver::Driver,
+    event::{Event, Name},
 };
 use dframework_session_store::{Entry, Page, SessionId, StoreKey, Timestamp};
 use std::time::Duration;
@@ -90,7 +91,11 @@ impl Sessions {
             Some(entry) => {
                 let mut remembered = Remembered::from(self.0.clock.now(), Vec::new());
                 let ending = end_record(&self.0.driver, &entry.key, &mut remembered).await?;
-                Ok(ending == Ending::Ended)
+                let has_ended = ending == Ending::Ended;
+                if has_ended {
+                    self.0.listeners.tell(Name::Revoked, || Event::Revoked { id });
+                }
+                Ok(has_ended)
             }
             None => Ok(false),
         }
@@ -117,7 +122,13 @@ impl Sessions {
     /// # }).unwrap();
     /// ```
     pub async fn revoke_all(&self, owner: impl AsRef<str>) -> Result<usize, Error> {
-        self.0.driver.end_owned_by(owner.as_ref(), None, remember_until(&self.0)).await
+        let owner = owner.as_ref();
+        let count = self.0.driver.end_owned_by(owner, None, remember_until(&self.0)).await?;
+        if count > 0 {
+            let revoked = || Event::AllRevoked { owner: owner.into(), count };
+            self.0.listeners.tell(Name::AllRevoked, revoked);
+        }
+        Ok(count)
     }
 
     /// Ends all sessions of the owner of this one, but not this one. Returns how many there were.
@@ -150,7 +161,15 @@ impl Sessions {
     pub async fn revoke_others(&self, handle: &SessionHandle) -> Result<usize, Error> {
         let Some(owner) = handle.owner().await? else { return Ok(0) };
         let here = handle.0.ordinary_key();
-        self.0.driver.end_owned_by(&owner, here.as_ref(), remember_until(&self.0)).await
+        let core = &self.0;
+        let until = remember_until(core);
+        let count = core.driver.end_owned_by(&owner, here.as_ref(), until).await?;
+        if count > 0 {
+            let kept = || here.as_ref().map(|key| core.driver.id_at(key));
+            let revoked = || Event::OthersRevoked { owner: (&*owner).into(), kept: kept(), count };
+            core.listeners.tell(Name::OthersRevoked, revoked);
+        }
+        Ok(count)
     }
 
     /// Counts the records that live: sessions, and permanent data.

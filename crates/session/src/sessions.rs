@@ -10,7 +10,7 @@ use crate::{
     cookie::Cookies,
     driver::{Driver, Remote},
     error::{Error, Kind},
-    event,
+    event::{Event, Listeners, Name},
     facade::Session,
     flash::Purpose,
     handle::{Request, SessionHandle},
@@ -22,10 +22,7 @@ use dframework_session_store::Store;
 use std::{
     fmt,
     pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
@@ -56,9 +53,7 @@ pub(crate) struct Core {
     pub(crate) cookies: Cookies,
     pub(crate) lifetimes: Lifetimes,
     pub(crate) clock: crate::Clock,
-    has_told_of_cookie: AtomicBool,
-    /// The minute, since 1970, in which a doubled cookie was last told of.
-    told_of_doubled: AtomicU64,
+    pub(crate) listeners: Arc<Listeners>,
 }
 
 /// A field of a request's head that is read only when it matters: few requests bring a message to age.
@@ -189,12 +184,15 @@ impl Sessions {
     #[expect(clippy::unused_async, reason = "drivers with a connection wait for it here")]
     pub async fn connect(config: &Config) -> Result<Self, Error> {
         let settings = config.settings()?;
-        match settings.driver {
-            None => event::no_driver(),
-            Some(DriverName::Memory) => {}
-            Some(driver) => return Err(config.refuse_driver(not_compiled(driver))),
+        let driver = settings.driver;
+        if let Some(driver) = driver.filter(|driver| *driver != DriverName::Memory) {
+            return Err(config.refuse_driver(not_compiled(driver)));
         }
-        Ok(Self::in_memory(settings))
+        let sessions = Self::in_memory(settings);
+        if driver.is_none() {
+            sessions.0.listeners.tell(Name::DriverNotSet, || Event::DriverNotSet);
+        }
+        Ok(sessions)
     }
 
     /// Sessions in memory with every default, for tests and examples.
@@ -214,18 +212,23 @@ impl Sessions {
             timeout: settings.store_timeout,
             queue: Queue::default(),
         };
-        Ok(Self::new(Driver::Store(remote), settings))
+        let listeners = Arc::new(Listeners::new(settings.hooks.clone()));
+        Ok(Self::new(Driver::Store(remote), settings, listeners))
     }
 
     fn in_memory(settings: Settings) -> Self {
+        let listeners = Arc::new(Listeners::new(settings.hooks.clone()));
+        let told = listeners.clone();
         let memory = Memory::new(settings.max_sessions, settings.max_bytes, Keys::Tokens)
-            .with_eviction_listener(Box::new(event::evicted));
-        Self::new(Driver::Memory(memory), settings)
+            .with_eviction_listener(Box::new(move |id| {
+                told.tell(Name::Evicted, || Event::Evicted { id: id() });
+            }));
+        Self::new(Driver::Memory(memory), settings, listeners)
     }
 
-    fn new(driver: Driver, settings: Settings) -> Self {
+    fn new(driver: Driver, settings: Settings, listeners: Arc<Listeners>) -> Self {
         if settings.env == Env::Local {
-            event::local_environment();
+            listeners.tell(Name::LocalEnvironment, || Event::LocalEnvironment);
         }
         let lifetimes = Lifetimes::new(settings.idle_timeout, settings.lifetime);
         Self(Arc::new(Core {
@@ -233,8 +236,7 @@ impl Sessions {
             cookies: Cookies::new(settings.cookie),
             lifetimes,
             clock: settings.clock,
-            has_told_of_cookie: AtomicBool::new(false),
-            told_of_doubled: AtomicU64::new(0),
+            listeners,
         }))
     }
 
@@ -264,7 +266,7 @@ impl Sessions {
     {
         let (carried, doubled) = self.0.cookies.find(head.cookies.into_iter());
         if doubled {
-            self.0.tell_of_doubled_cookie();
+            self.0.listeners.tell_of_doubled_cookie(self.0.clock.now());
         }
         let minds = carried.flash != 0 || carried.permanent.was_carried();
         let field = |field: LazyField<'a>| if minds { field() } else { None };
@@ -354,32 +356,21 @@ impl fmt::Debug for Sessions {
 impl Core {
     /// Says once which clients will drop the cookie that is being sent.
     pub(crate) fn tell_of_first_cookie(&self, https: bool) {
-        let is_news = self.cookies.are_secure()
-            && !https
-            && !self.has_told_of_cookie.swap(true, Ordering::Relaxed);
-        if is_news {
-            event::first_secure_cookie();
-        }
-    }
-
-    /// Tells of a doubled cookie once a minute: any client can send one with every request.
-    fn tell_of_doubled_cookie(&self) {
-        let minute = self.clock.now().as_millis() / 60_000;
-        if self.told_of_doubled.swap(minute, Ordering::Relaxed) != minute {
-            event::doubled_cookie();
+        if self.cookies.are_secure() && !https {
+            self.listeners.tell_of_https();
         }
     }
 
     /// Ends records although nobody waits for it: a `destroy` whose request came to no response.
     pub(crate) fn end_detached(self: &Arc<Self>, abandoned: Abandoned) {
-        let core = self.clone();
-        let ending = async move { end_abandoned(&core, abandoned).await };
         if !self.driver.waits() {
+            let ending = end_abandoned(self, abandoned);
             let _ = pin!(ending).poll(&mut Context::from_waker(Waker::noop()));
         } else if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(ending);
+            let core = self.clone();
+            runtime.spawn(async move { end_abandoned(&core, abandoned).await });
         } else {
-            event::end_not_possible();
+            abandoned.tell_of_no_runtime(self);
         }
     }
 }

@@ -205,7 +205,7 @@ impl<S: Send + Sync> axum_core::extract::FromRequestParts<S> for SessionHandle {
 impl axum_core::response::IntoResponse for Error {
     /// The status of the error and an empty body; the detail goes to the log.
     fn into_response(self) -> axum_core::response::Response {
-        crate::event::answered(&self);
+        crate::event::request_failed(&self);
         respond::status(self.status())
     }
 }

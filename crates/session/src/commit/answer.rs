@@ -4,12 +4,12 @@ use super::{Moment, Occasion};
 use crate::{
     cookie::{Which, day},
     error::{Error, Kind},
-    event,
+    event::{Event, Name},
     handle::{Inner, Stage, State},
     sessions::{CommitError, HeadChanges, ResponseHead},
     token::Token,
 };
-use std::sync::atomic::Ordering;
+use std::sync::{MutexGuard, atomic::Ordering};
 
 /// After this many days a navigation sends `.p` again, since browsers forget it 400 days after it was set.
 const RESEND_AFTER_DAYS: u64 = 30;
@@ -72,7 +72,7 @@ impl Inner {
         if is_busy || moment == Moment::Upgrade || !self.is_idle(&state) {
             return None;
         }
-        Some(self.answer(&mut state, moment, head.cache_control.is_some()))
+        Some(self.answer(state, moment, head.cache_control.is_some()))
     }
 
     /// Whether a commit now would do nothing.
@@ -98,7 +98,7 @@ impl Inner {
             _ => committed,
         };
         let Err(error) = committed else {
-            return Ok(self.answer(&mut state, moment, head.cache_control.is_some()));
+            return Ok(self.answer(state, moment, head.cache_control.is_some()));
         };
         state.stage = Stage::Late;
         // Nobody can save these any more in a way that the client would learn of. A `destroy` that has not
@@ -108,24 +108,44 @@ impl Inner {
             state.log.refused = None;
         }
         // The response that stands in for the application's has no fields yet.
-        let head = self.head_changes(&mut state, false);
-        drop(state);
-        event::commit_failed(&error);
+        let head = Self::head_changes(&mut state, false);
+        self.tell(state, &head);
+        let failed = || {
+            let id = self.id_in(&self.state());
+            Event::CommitFailed { id, error: error.clone() }
+        };
+        self.core.listeners.tell(Name::CommitFailed, failed);
         Err(CommitError { error, head })
     }
 
     /// What the head carries when everything is committed.
-    fn answer(&self, state: &mut State, moment: Moment, is_cached_as_said: bool) -> HeadChanges {
+    fn answer(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        moment: Moment,
+        is_cached_as_said: bool,
+    ) -> HeadChanges {
         state.stage = Stage::Late;
-        self.finish_cookies(state, moment);
-        self.head_changes(state, is_cached_as_said)
+        self.finish_cookies(&mut state, moment);
+        let changes = Self::head_changes(&mut state, is_cached_as_said);
+        self.tell(state, &changes);
+        changes
     }
 
-    fn head_changes(&self, state: &mut State, is_cached_as_said: bool) -> HeadChanges {
-        let set_cookies = state.lines.take();
-        if !set_cookies.is_empty() {
+    /// Tells what was noted, with nothing locked any more.
+    fn tell(&self, state: MutexGuard<'_, State>, changes: &HeadChanges) {
+        let is_untold = !state.events.is_empty();
+        drop(state);
+        if is_untold {
+            self.tell_noted();
+        }
+        if !changes.set_cookies.is_empty() {
             self.core.tell_of_first_cookie(self.request.https);
         }
+    }
+
+    fn head_changes(state: &mut State, is_cached_as_said: bool) -> HeadChanges {
+        let set_cookies = state.lines.take();
         let cache_control = if !set_cookies.is_empty() {
             Some("no-store")
         } else if state.used && !is_cached_as_said {

@@ -1,13 +1,16 @@
 //! Carrying a [`Plan`] out: the only writer.
 
-use super::decide::{End, Held, Plan, Step, Target};
+use super::{
+    decide::{End, Held, Plan, Step, Target},
+    tell::{note_end, note_end_failed, note_permanent, note_token, note_touch_failed},
+};
 use crate::{
     change::Unsettled,
     cookie::Which,
     draft::{Live, Standing},
     driver::{At, Driver},
-    error::Error,
-    event,
+    error::{self, Error},
+    event::Event,
     handle::Request,
     lines::Lines,
     record::Record,
@@ -41,6 +44,8 @@ pub(super) struct Progress {
     pub(super) touched: Option<Timestamp>,
     pub(super) lines: Lines,
     pub(super) generation: Option<u8>,
+    /// What is to be told once the commit is done.
+    pub(super) events: Vec<Event>,
 }
 
 /// The steps of a round that stand even if a later one is lost to another commit.
@@ -86,15 +91,19 @@ pub(super) async fn apply(
     }
     progress.done.unsettled = plan.unsettled;
     match write(core, &plan.permanent, now).await? {
-        Written::Nothing | Written::Touched(_) => {}
+        Written::Nothing | Written::Touched(_) | Written::Untouched(_) => {}
         Written::Lost => return Ok(Round::Lost),
         Written::Ended => {
+            if let Step::Retire { held, .. } = &plan.permanent {
+                note_end(core, error::Record::Permanent, &held.key, &mut progress.events);
+            }
             progress.done.permanent = Some(Standing::Absent);
             progress.lines.put(Which::Permanent, core.cookies.remove(Which::Permanent));
         }
         Written::Live(live) => {
             if plan.permanent.makes_token() {
                 progress.made_permanent = Some(live.key);
+                note_permanent(core, &live, &mut progress.events);
                 let line = core.cookies.set_permanent(&live.token, now);
                 progress.lines.put(Which::Permanent, line);
             }
@@ -104,9 +113,15 @@ pub(super) async fn apply(
     match write(core, &plan.ordinary, now).await? {
         Written::Nothing | Written::Ended => {}
         Written::Touched(expires_at) => progress.touched = Some(expires_at),
+        Written::Untouched(error) => {
+            if let Step::Touch { key, .. } = &plan.ordinary {
+                note_touch_failed(core, key, error, &mut progress.events);
+            }
+        }
         Written::Lost => return Ok(Round::Lost),
         Written::Live(live) => {
             if plan.ordinary.makes_token() {
+                note_token(core, &plan.ordinary, &live, &mut progress.events);
                 let lifetime = live.record.absolute().saturating_since(now);
                 let line = core.cookies.set_session(&live.token, lifetime);
                 progress.lines.put(Which::Session, line);
@@ -160,14 +175,21 @@ async fn carry_out_end(
     if ending == Ending::Overtaken {
         return Ok(ending);
     }
+    if let Target::Record(key) = &end.ordinary {
+        note_end(core, error::Record::Session, key, &mut progress.events);
+    }
     progress.ended = true;
     progress.done.ended = Some(Ended::Ordinary);
     let mut cookies = cookies_to_remove(request, end);
     cookies.retain(|_| end.removes_cookies);
     let mut remove = |which: &Which| progress.lines.put(*which, core.cookies.remove(*which));
     cookies.iter().filter(|which| **which != Which::Permanent).for_each(&mut remove);
-    for key in end.others.iter().chain(&end.permanent) {
-        end_record(&core.driver, key, &mut remembered).await?;
+    let others = end.others.iter().map(|key| (error::Record::Session, key));
+    let permanent = end.permanent.iter().map(|key| (error::Record::Permanent, key));
+    for (which, key) in others.chain(permanent) {
+        if end_record(&core.driver, key, &mut remembered).await? == Ending::Ended {
+            note_end(core, which, key, &mut progress.events);
+        }
     }
     // Not before its record has ended: else nobody could end it any more.
     cookies.iter().filter(|which| **which == Which::Permanent).for_each(&mut remove);
@@ -251,6 +273,8 @@ fn cookies_to_remove(request: &Request, end: &End) -> Vec<Which> {
 pub(super) enum Written {
     Nothing,
     Touched(Timestamp),
+    /// It was not recorded that a session was used.
+    Untouched(StoreError),
     Live(Live),
     Ended,
     Lost,
@@ -260,25 +284,22 @@ pub(super) async fn write(core: &Core, step: &Step, now: Timestamp) -> Result<Wr
     let driver = &core.driver;
     match step {
         Step::Nothing => Ok(Written::Nothing),
-        Step::Touch { key, expires_at } => {
-            if let Err(error) = driver.touch(key, *expires_at).await {
-                event::touch_failed(&error);
-                return Ok(Written::Nothing);
-            }
-            Ok(Written::Touched(*expires_at))
-        }
+        Step::Touch { key, expires_at } => match driver.touch(key, *expires_at).await {
+            Ok(()) => Ok(Written::Touched(*expires_at)),
+            Err(error) => Ok(Written::Untouched(error)),
+        },
         Step::Save { held: Held { token, key, version }, record, expires_at } => {
             let change = change(record, *expires_at);
             let outcome = driver.commit(key, *version, change).await;
             let place = Place { token: *token, key: *key };
             written(driver, outcome, place, record, *expires_at).await
         }
-        Step::Replace { held, record, expires_at } => {
+        Step::Replace { former, record, expires_at } => {
             let place = Place::new(driver)?;
             let mut change = change(record, *expires_at);
             change.move_to = Some(place.key);
             change.remember_until = now.saturating_add(REMEMBERED);
-            let outcome = driver.commit(&held.key, held.version, change).await;
+            let outcome = driver.commit(&former.key, former.version, change).await;
             written(driver, outcome, place, record, *expires_at).await
         }
         Step::Create { presented, record, expires_at } => {
@@ -379,10 +400,24 @@ pub(crate) fn remember_until(core: &Core) -> Timestamp {
 /// What a `destroy` that came to no commit was to end.
 pub(crate) struct Abandoned {
     pub(crate) ordinary: Option<StoreKey>,
-    /// Other sessions of a doubled cookie, and the permanent record.
+    /// Other sessions of a doubled cookie.
     pub(crate) others: Vec<StoreKey>,
+    pub(crate) permanent: Option<StoreKey>,
     /// Until when tombstones are kept that earlier tries may have left.
     pub(crate) earlier_ends: Vec<Timestamp>,
+}
+
+impl Abandoned {
+    /// Its records live on: whoever is told of it may end them by their ids.
+    pub(crate) fn tell_of_no_runtime(self, core: &Core) {
+        let mut events = Vec::new();
+        for key in self.ordinary.iter().chain(&self.others).chain(&self.permanent) {
+            let error = StoreError::unavailable("there is no runtime any more");
+            let error = Error::unavailable("ending the session", error);
+            note_end_failed(core, key, error, &mut events);
+        }
+        core.listeners.tell_all(&events);
+    }
 }
 
 /// Ends the records of a `destroy` that nobody waits for: it counts, whatever became of the request.
@@ -390,21 +425,36 @@ pub(crate) struct Abandoned {
 /// As where somebody waits, a session that another request has ended or moved keeps its permanent data.
 pub(crate) async fn end_abandoned(core: &Core, abandoned: Abandoned) {
     let mut remembered = Remembered::from(core.clock.now(), abandoned.earlier_ends);
+    let mut events = Vec::new();
     if let Some(key) = abandoned.ordinary {
         match end_record(&core.driver, &key, &mut remembered).await {
-            Ok(Ending::Ended) => {}
+            Ok(Ending::Ended) => note_end(core, error::Record::Session, &key, &mut events),
             Ok(Ending::Overtaken) => return,
-            Err(error) => event::commit_failed(&error),
+            Err(error) => note_end_failed(core, &key, error, &mut events),
         }
     }
     for key in abandoned.others {
-        end_quietly(core, key).await;
+        end_quietly(core, error::Record::Session, key, &mut events).await;
     }
+    if let Some(key) = abandoned.permanent {
+        end_quietly(core, error::Record::Permanent, key, &mut events).await;
+    }
+    core.listeners.tell_all(&events);
 }
 
 /// Ends a record that has no use any more.
-pub(super) async fn end_quietly(core: &Core, key: StoreKey) {
-    if let Err(error) = core.driver.end(&key, remember_until(core)).await {
-        event::end_failed(&error);
+pub(super) async fn end_quietly(
+    core: &Core,
+    which: error::Record,
+    key: StoreKey,
+    events: &mut Vec<Event>,
+) {
+    match core.driver.end(&key, remember_until(core)).await {
+        Ok(true) => note_end(core, which, &key, events),
+        Ok(false) => {}
+        Err(error) => {
+            let error = Error::unavailable("ending the session", error);
+            note_end_failed(core, &key, error, events);
+        }
     }
 }

@@ -7,6 +7,7 @@ use super::{
     apply::{Written, write},
     decide::{Held, Step},
     pause,
+    tell::note_end,
 };
 use crate::{
     change::Operation,
@@ -56,6 +57,7 @@ impl Inner {
                 begun => begun?,
             }
         }
+        self.note_given_up(self.core.driver.rounds());
         let error = StoreError::unavailable("a value was claimed by others again and again");
         Err(Error::unavailable("claiming", error))
     }
@@ -121,6 +123,9 @@ impl Inner {
             (Written::Live(live), Layer::Permanent) => (ordinary, Standing::Live(live)),
             (Written::Live(live), _) => (Standing::Live(live), permanent),
             (Written::Ended, _) => {
+                if let Some(key) = permanent.key() {
+                    note_end(&self.core, error::Record::Permanent, &key, &mut state.events);
+                }
                 let line = self.core.cookies.remove(Which::Permanent);
                 state.lines.put(Which::Permanent, line);
                 (ordinary, Standing::Absent)

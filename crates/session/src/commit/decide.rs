@@ -79,7 +79,7 @@ pub(super) enum Step {
     },
     /// It changes and gets another token.
     Replace {
-        held: Held,
+        former: Box<Live>,
         record: Record,
         expires_at: Timestamp,
     },
@@ -278,13 +278,14 @@ fn ordinary_step(
     let step = match live {
         None if contents.entries.is_empty() && header.owner.is_none() => Step::Nothing,
         None => {
-            let presented = unknown_key(&draft.ordinary);
+            // A well-formed token that nobody knows ends when another takes its place.
+            let presented = draft.ordinary.unknown_key();
             let record = situation.write(&mut header, &contents)?;
             Step::Create { presented, record, expires_at }
         }
         Some(live) if draft.rotate => {
             let record = situation.write(&mut header, &contents)?;
-            Step::Replace { held: live.into(), record, expires_at }
+            Step::Replace { former: Box::new(live.clone()), record, expires_at }
         }
         Some(live) if contents.changed => {
             let record = situation.write(&mut header, &contents)?;
@@ -307,7 +308,7 @@ fn permanent_step(situation: &Situation<'_>, contents: &Contents<'_>) -> Result<
         if contents.entries.is_empty() {
             return Ok(Step::Nothing);
         }
-        let presented = unknown_key(&draft.permanent);
+        let presented = draft.permanent.unknown_key();
         let mut header = Header::new(*now, ten_years, Nature::Permanent);
         let record = situation.write(&mut header, &contents)?;
         return Ok(Step::Create { presented, record, expires_at: ten_years });
@@ -328,9 +329,4 @@ fn permanent_step(situation: &Situation<'_>, contents: &Contents<'_>) -> Result<
     }
     let expires_at = header.absolute;
     Ok(Step::Save { held, record, expires_at })
-}
-
-/// A well-formed token that nobody knows ends when another takes its place.
-fn unknown_key(standing: &Standing) -> Option<StoreKey> {
-    if let Standing::Unknown { key } = standing { Some(*key) } else { None }
 }

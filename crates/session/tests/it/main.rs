@@ -6,6 +6,8 @@ mod claim;
 mod config;
 mod cookies;
 mod cut_off;
+mod event_hooks;
+mod events;
 mod failures;
 mod flash;
 mod flash_generations;
