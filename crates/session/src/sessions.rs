@@ -240,10 +240,38 @@ impl Sessions {
         }))
     }
 
-    /// Whether the running task is inside a request of these very sessions.
-    #[cfg(feature = "tower")]
-    pub(crate) fn is_current(&self) -> bool {
-        scope::is_current(|handle| Arc::ptr_eq(&handle.0.core, &self.0))
+    /// The current request's session in these very sessions.
+    ///
+    /// Where several layers lie around a handler, [`Session`] is that of the innermost; this finds each.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_outside`] where no request of these sessions is running.
+    ///
+    /// ```
+    /// use dframework_session::{RequestHead, Session, Sessions};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let (site, office) = (Sessions::memory(), Sessions::memory());
+    /// let handler = async {
+    ///     Session::set("role", "clerk").await?;
+    ///     site.handle()?.set("theme", "dark").await?;
+    ///     assert_eq!(office.handle()?.keys().await?, ["role"]);
+    ///     Ok::<(), dframework_session::Error>(())
+    /// };
+    /// let (outer, inner) = (site.open(RequestHead::new("GET")), office.open(RequestHead::new("GET")));
+    /// site.scope(outer, office.scope(inner, handler)).await?;
+    /// assert!(site.handle().unwrap_err().is_outside());
+    /// # Ok::<(), dframework_session::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn handle(&self) -> Result<SessionHandle, Error> {
+        self.running().ok_or_else(|| Error::new(Kind::Outside))
+    }
+
+    /// The handle of the request of these very sessions in which the code runs.
+    pub(crate) fn running(&self) -> Option<SessionHandle> {
+        scope::innermost(|handle| Arc::ptr_eq(&handle.0.core, &self.0))
     }
 
     /// Where the sessions are kept: `memory`, or `store` for [`Sessions::from_store`].

@@ -74,18 +74,18 @@ where
     }
 
     fn call(&mut self, request: Request<Q>) -> Self::Future {
-        if self.sessions.is_current() {
-            // The same layer twice: the outer one has opened the session and answers for it.
-            return ResponseFuture {
-                handle: None,
-                state: State::Passing { future: self.inner.call(request) },
-            };
-        }
-        let handle = open(&self.sessions, &request);
+        // The same layer twice: the outer one has opened the session and answers for it.
+        let outer = self.sessions.running();
+        let is_outer_one_answering = outer.is_some();
+        let handle = outer.unwrap_or_else(|| open(&self.sessions, &request));
         let entered = scope::enter(handle.clone());
         let future = self.inner.call(request);
         drop(entered);
-        ResponseFuture { handle: Some(handle), state: State::Running { future } }
+        let state = match is_outer_one_answering {
+            true => State::Passing { future },
+            false => State::Running { future },
+        };
+        ResponseFuture { handle: Some(handle), state }
     }
 }
 
@@ -109,7 +109,7 @@ static SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
 pin_project! {
     /// The response of a service whose requests have sessions.
     pub struct ResponseFuture<F, R> {
-        // `None` where an outer layer has the session.
+        // `None` once the response is there.
         handle: Option<SessionHandle>,
         #[pin]
         state: State<F, R>,
@@ -117,14 +117,15 @@ pin_project! {
 
     impl<F, R> PinnedDrop for ResponseFuture<F, R> {
         fn drop(this: Pin<&mut Self>) {
-            // A handler that panicked, or a client that hung up.
             let mut this = this.project();
+            let Some(handle) = this.handle else { return };
             let is_running = matches!(this.state.as_mut().project(), StateProjection::Running { .. });
-            if let (true, Some(handle)) = (is_running, this.handle) {
-                // What the handler holds is dropped inside its request too.
-                let entered = scope::enter(handle.clone());
-                this.state.set(State::Ended);
-                drop(entered);
+            // What the handler holds is dropped inside its request too.
+            let entered = scope::enter(handle.clone());
+            this.state.set(State::Ended);
+            drop(entered);
+            if is_running {
+                // A handler that panicked, or a client that hung up.
                 handle.0.abandon();
             }
         }
@@ -158,37 +159,48 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        loop {
+        let handle = this.handle.as_ref().expect(POLLED_AFTER_ITS_END);
+        let answered = loop {
             match this.state.as_mut().project() {
-                StateProjection::Passing { future } => return future.poll(context),
+                StateProjection::Passing { future } => {
+                    break ready!(poll_in(handle, future, context));
+                }
                 StateProjection::Running { future } => {
-                    let Some(handle) = this.handle else { return future.poll(context) };
-                    let entered = scope::enter(handle.clone());
-                    let response = match ready!(future.poll(context)) {
+                    let response = match ready!(poll_in(handle, future, context)) {
                         Ok(response) => response,
                         Err(error) => return Poll::Ready(Err(error)),
                     };
                     match respond::commit_now(handle, &response) {
-                        Ok(committed) => {
-                            *this.handle = None;
-                            return Poll::Ready(Ok(respond::answer(response, committed)));
-                        }
+                        Ok(committed) => break Ok(respond::answer(response, committed)),
                         Err(commit) => {
                             let response = Some(response);
+                            let entered = scope::enter(handle.clone());
                             this.state.set(State::Committing { commit, response });
+                            drop(entered);
                         }
                     }
-                    drop(entered);
                 }
                 StateProjection::Committing { commit, response } => {
                     let committed = ready!(commit.as_mut().poll(context));
                     let response = response.take().expect(POLLED_AFTER_ITS_END);
-                    return Poll::Ready(Ok(respond::answer(response, committed)));
+                    break Ok(respond::answer(response, committed));
                 }
                 StateProjection::Ended => panic!("{POLLED_AFTER_ITS_END}"),
             }
-        }
+        };
+        *this.handle = None;
+        Poll::Ready(answered)
     }
+}
+
+/// Polls a future whose code finds this handle.
+fn poll_in<F: Future>(
+    handle: &SessionHandle,
+    future: Pin<&mut F>,
+    context: &mut Context<'_>,
+) -> Poll<F::Output> {
+    let _entered = scope::enter(handle.clone());
+    future.poll(context)
 }
 
 #[cfg(feature = "axum")]

@@ -15,6 +15,7 @@ mod flash_layers;
 mod half_way;
 mod instructions;
 mod interleaving;
+mod layers;
 mod lifecycle;
 mod lifetimes;
 mod memory_store;
