@@ -5,8 +5,10 @@
 
 mod respond;
 
+#[cfg(feature = "axum")]
+use crate::Error;
 use crate::{
-    Error, SessionHandle,
+    SessionHandle,
     facade::CURRENT,
     sessions::{RequestHead, Sessions},
 };
