@@ -70,6 +70,7 @@
 - [Failures](manual::failures): each error, and what is stored when the store is down.
 - [Cookies](manual::cookies): names, attributes, who sets them, caches.
 - [Configuration](manual::configuration): every property, its default and what a change costs.
+- [Testing](manual::testing): a visitor for the tests of an application.
 "
 )]
 //!
@@ -82,6 +83,7 @@
 //!
 //! - `axum` (default): [`SessionHandle`] as an extractor and [`Error`] as a response; brings `tower`.
 //! - `tower`: `tower::SessionLayer`, for every service of `http` requests.
+//! - `testing`: `testing::Visitor`, for the tests of an application.
 
 mod sessions;
 
@@ -117,6 +119,9 @@ mod memory;
 
 #[cfg(feature = "tower")]
 pub mod tower;
+
+#[cfg(feature = "testing")]
+pub mod testing;
 
 #[cfg(any(doc, doctest))]
 pub mod manual;

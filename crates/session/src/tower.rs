@@ -4,6 +4,8 @@
 //! and commits when the response head is ready. It knows nothing of sessions beyond that.
 
 mod respond;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 #[cfg(feature = "axum")]
 use crate::Error;

@@ -1,6 +1,7 @@
 //! The layer, over an axum router and over bare services.
 
 mod endings;
+mod visitor;
 
 use crate::{
     stores::{Fault, Probe, Verb},
