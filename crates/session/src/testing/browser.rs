@@ -41,6 +41,7 @@ const MOST: usize = 3000;
 pub struct Browser {
     clock: Clock,
     kind: Kind,
+    /// In the order in which they were made; a cookie that replaces another takes its place.
     cookies: Vec<Cookie>,
     /// Counts what happens: several things may happen in one instant.
     events: u64,
@@ -206,13 +207,10 @@ impl Browser {
         let judged = Line::parse(line, now).and_then(|line| judge(&line, source, &self.cookies));
         let mut cookie = judged.map_err(|reason| Dropped { name: Line::name_of(line), reason })?;
         self.events += 1;
-        (cookie.created, cookie.last_sent) = (self.events, self.events);
+        cookie.last_sent = self.events;
         let domain = cookie.domain.clone();
         match self.cookies.iter_mut().find(|held| held.is_same_as(&cookie)) {
-            Some(held) => {
-                cookie.created = held.created;
-                *held = cookie;
-            }
+            Some(held) => *held = cookie,
             None => self.cookies.push(cookie),
         }
         // Setting what has expired already is how a cookie is removed.
@@ -233,7 +231,8 @@ impl Browser {
                 && way.brings(cookie.same_site.unwrap_or(unset), method)
         };
         let mut going: Vec<_> = self.cookies.iter_mut().filter(goes).collect();
-        going.sort_by_key(|cookie| (Reverse(cookie.path.len()), cookie.created));
+        // Of paths of one length the oldest cookie stays first.
+        going.sort_by_key(|cookie| Reverse(cookie.path.len()));
         let mut pairs = Vec::new();
         for cookie in going {
             cookie.last_sent = sent;
@@ -261,11 +260,9 @@ impl Browser {
     /// Drops what is too much: of a domain first what is not `Secure`, and always what was sent longest ago.
     fn make_room(&mut self, domain: &str) -> Taken {
         let mut taken = Taken::default();
-        while self.cookies.iter().filter(|cookie| cookie.domain == domain).count()
-            > MOST_OF_A_DOMAIN
-        {
-            let of_domain = |cookie: &Cookie| cookie.domain == domain;
-            self.evict(of_domain, |cookie| (cookie.secure, cookie.last_sent), &mut taken);
+        let is_here = |cookie: &Cookie| cookie.domain == domain;
+        while self.cookies.iter().filter(|cookie| is_here(cookie)).count() > MOST_OF_A_DOMAIN {
+            self.evict(is_here, |cookie| (cookie.secure, cookie.last_sent), &mut taken);
         }
         while self.cookies.len() > MOST {
             self.evict(|_| true, |cookie| (true, cookie.last_sent), &mut taken);

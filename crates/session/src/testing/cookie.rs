@@ -22,8 +22,7 @@ pub struct Cookie {
     pub(super) expires: Option<Timestamp>,
     /// The site in whose pages alone it is seen, if it is partitioned.
     pub(super) partition: Option<Top>,
-    /// Counts up; a cookie that replaces another takes its place.
-    pub(super) created: u64,
+    /// Counts up with what happens in the browser.
     pub(super) last_sent: u64,
 }
 

@@ -150,7 +150,6 @@ pub(super) fn judge(line: &Line, source: Source<'_>, held: &[Cookie]) -> Result<
         partition: line.attributes.partitioned.then(|| source.way.top()),
         name: line.name.clone(),
         value: line.value.clone(),
-        created: 0,
         last_sent: 0,
     };
     if source.transport == Transport::Insecure {

@@ -326,6 +326,11 @@ fn plain_http_does_not_hide_a_secure_cookie() {
             browser.assert_cookie("a", "1");
         }
     }
+    // A domain above the one that holds the cookie is near enough too.
+    let mut browser = browser();
+    take(&mut browser, "https://www.shop.example/", "a=1; Secure; Path=/");
+    let taken = browser.receive("http://shop.example/", "a=2; Domain=shop.example");
+    assert_eq!(taken.map(drop).map_err(|dropped| dropped.reason), hides);
 }
 
 #[test]
