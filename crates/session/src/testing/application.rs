@@ -5,6 +5,34 @@
 use crate::HeadChanges;
 
 /// A request to which a visitor adds what a browser sends.
+///
+/// ```
+/// use dframework_session::{Sessions, testing::{HttpRequest, Visitor}};
+///
+/// struct Get {
+///     path: &'static str,
+///     head: String,
+/// }
+///
+/// impl HttpRequest for Get {
+///     fn method(&self) -> &str {
+///         "GET"
+///     }
+///
+///     fn target(&self) -> String {
+///         self.path.to_owned()
+///     }
+///
+///     fn add_field(&mut self, name: &'static str, value: &[u8]) {
+///         self.head += &format!("{name}: {}\r\n", String::from_utf8_lossy(value));
+///     }
+/// }
+///
+/// let mut visitor = Visitor::new(&Sessions::memory());
+/// visitor.receive(&["theme=dark"]);
+/// let request = visitor.request(Get { path: "/", head: String::new() });
+/// assert!(request.head.contains("cookie: theme=dark\r\n"));
+/// ```
 pub trait HttpRequest {
     /// The method, in capitals.
     fn method(&self) -> &str;

@@ -56,7 +56,6 @@ enum Kind {
 
 /// What taking a cookie led to.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-#[must_use = "cookies may have gone to make room"]
 #[non_exhaustive]
 pub struct Taken {
     /// The names of the cookies that had to go, because there were too many.
@@ -99,6 +98,14 @@ impl Browser {
     /// # Panics
     ///
     /// As there.
+    ///
+    /// ```
+    /// use dframework_session::{Clock, testing::{Browser, Reason, Way}};
+    ///
+    /// let mut browser = Browser::new(Clock::manual());
+    /// let dropped = browser.receive_as(Way::CrossSiteFetch, "https://shop.example/", "theme=dark");
+    /// assert_eq!(dropped.unwrap_err().reason, Reason::CrossSite);
+    /// ```
     pub fn receive_as(
         &mut self,
         way: Way,
@@ -124,6 +131,16 @@ impl Browser {
     /// # Panics
     ///
     /// As there.
+    ///
+    /// ```
+    /// use dframework_session::{Clock, testing::{Browser, Way}};
+    ///
+    /// let (mut browser, shop) = (Browser::new(Clock::manual()), "https://shop.example/");
+    /// browser.receive(shop, "theme=dark; SameSite=Lax")?;
+    /// assert!(browser.cookie_field_as(Way::CrossSiteNavigation, "GET", shop).is_some());
+    /// assert!(browser.cookie_field_as(Way::CrossSiteNavigation, "POST", shop).is_none());
+    /// # Ok::<(), dframework_session::testing::Dropped>(())
+    /// ```
     pub fn cookie_field_as(&mut self, way: Way, method: &str, url: &str) -> Option<String> {
         let field = self.send(&Url::new(url), way, method)?;
         Some(String::from_utf8_lossy(&field).into_owned())
@@ -151,6 +168,17 @@ impl Browser {
     }
 
     /// Closes the last window and opens another: cookies without `Max-Age` and `Expires` go.
+    ///
+    /// ```
+    /// use dframework_session::{Clock, testing::Browser};
+    ///
+    /// let mut browser = Browser::new(Clock::manual());
+    /// browser.receive("https://shop.example/", "cart=1")?;
+    /// browser.receive("https://shop.example/", "theme=dark; Max-Age=3600")?;
+    /// browser.restart();
+    /// browser.assert_cookies(["theme"]);
+    /// # Ok::<(), dframework_session::testing::Dropped>(())
+    /// ```
     pub fn restart(&mut self) {
         self.cookies.retain(|cookie| cookie.expires.is_some());
     }

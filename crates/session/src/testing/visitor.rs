@@ -92,6 +92,17 @@ impl Visitor {
     /// # Panics
     ///
     /// The browser drops a cookie.
+    ///
+    /// ```
+    /// use dframework_session::{Error, Sessions, testing::Visitor};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut visitor = Visitor::new(&Sessions::memory());
+    /// visitor.with(async |session| session.set_owner("42").await).await?;
+    /// visitor.session().await.assert_owner("42");
+    /// # Ok::<(), Error>(())
+    /// # }).unwrap();
+    /// ```
     pub async fn with<T, E: From<Error>>(
         &mut self,
         function: impl AsyncFnOnce(SessionHandle) -> Result<T, E>,
@@ -128,6 +139,23 @@ impl Visitor {
     /// # Panics
     ///
     /// As there.
+    ///
+    /// ```
+    /// use dframework_session::{Error, Sessions, testing::{Visitor, Way}};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut visitor = Visitor::new(&Sessions::memory());
+    /// let save = async |session: dframework_session::SessionHandle| session.flash("status", "saved").await;
+    /// visitor.exchange(Way::Navigation, 303, save).await?;
+    ///
+    /// // A page that fails does not use the message up, and the one after it does.
+    /// visitor.exchange(Way::Navigation, 500, async |_| Ok::<_, Error>(())).await?;
+    /// visitor.session().await.assert_flash("status", "saved");
+    /// visitor.page(async |_| Ok::<_, Error>(())).await?;
+    /// visitor.session().await.assert_no_flash();
+    /// # Ok::<(), Error>(())
+    /// # }).unwrap();
+    /// ```
     pub async fn exchange<T, E: From<Error>>(
         &mut self,
         way: Way,

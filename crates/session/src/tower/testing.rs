@@ -1,4 +1,25 @@
 //! The types of `http`, and services, for the testing kit.
+//!
+//! A [`Visitor`](crate::testing::Visitor) takes requests and builders of `http`, and sends them to every service that can
+//! be cloned.
+//!
+#![cfg_attr(feature = "axum", doc = "```")]
+#![cfg_attr(not(feature = "axum"), doc = "```ignore")]
+//! use axum::{Router, http::Request, routing::get};
+//! use dframework_session::{Session, Sessions, testing::Visitor, tower::SessionLayer};
+//!
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! let sessions = Sessions::memory();
+//! let app: Router = Router::new()
+//!     .route("/", get(async || Session::set("visited", true).await))
+//!     .layer(SessionLayer::new(sessions.clone()));
+//!
+//! let mut visitor = Visitor::new(&sessions);
+//! let response = visitor.send(&app, Request::get("/")).await;
+//! assert_eq!(response.status(), 200);
+//! visitor.session().await.assert_value("visited", true);
+//! # });
+//! ```
 
 use crate::testing::{Application, HttpRequest, HttpResponse};
 use http::{HeaderName, HeaderValue, Request, Response, header, request::Builder};

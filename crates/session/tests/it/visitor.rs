@@ -234,6 +234,28 @@ async fn the_session_is_looked_for_where_its_cookie_is_sent() {
 }
 
 #[tokio::test]
+async fn a_cookie_with_a_domain_needs_a_visitor_there() {
+    let configure = |config: Config| config.cookie_name("id").cookie_domain("shop.example");
+    for bench in drivers_with(configure).await {
+        let mut visitor = visitor(&bench).at("https://www.shop.example/cart");
+        visitor.with(async |session| session.set("name", "visitor").await).await.unwrap();
+        visitor.session().await.assert_value("name", "visitor");
+        let elsewhere = visitor.clone().at("https://shop.example/");
+        elsewhere.session().await.assert_value("name", "visitor");
+        visitor.at("https://other.example/").session().await.assert_absent();
+    }
+}
+
+#[tokio::test]
+#[should_panic(expected = "the cookie \"id\": the host is neither its Domain nor below it")]
+async fn a_cookie_of_another_domain_fails_the_test() {
+    let config = Config::new().driver(dframework_session::DriverName::Memory).cookie_name("id");
+    let sessions = Sessions::connect(&config.cookie_domain("shop.example")).await.unwrap();
+    let name = async |session: SessionHandle| session.set("name", "visitor").await;
+    let _ = Visitor::new(&sessions).with(name).await;
+}
+
+#[tokio::test]
 async fn cookies_over_plain_http_are_kept_where_the_browser_trusts_the_address() {
     let prepare = async |session: SessionHandle| session.set("name", "visitor").await;
     let sessions = Sessions::memory();
