@@ -71,6 +71,7 @@
 - [Cookies](manual::cookies): names, attributes, who sets them, caches.
 - [Configuration](manual::configuration): every property, its default and what a change costs.
 - [Events](manual::events): what is told to the log and to functions of the application.
+- [Testing](manual::testing): a visitor for the tests of an application.
 "
 )]
 //!
@@ -83,6 +84,7 @@
 //!
 //! - `axum` (default): [`SessionHandle`] as an extractor and [`Error`] as a response; brings `tower`.
 //! - `tower`: `tower::SessionLayer`, for every service of `http` requests.
+//! - `testing`: `testing::Visitor`, for the tests of an application.
 
 mod sessions;
 
@@ -119,6 +121,9 @@ mod memory;
 
 #[cfg(feature = "tower")]
 pub mod tower;
+
+#[cfg(feature = "testing")]
+pub mod testing;
 
 #[cfg(any(doc, doctest))]
 pub mod manual;

@@ -15,6 +15,7 @@ macro_rules! chapter {
         #[doc = "[cookies]: crate::manual::cookies"]
         #[doc = "[configuration]: crate::manual::configuration"]
         #[doc = "[events]: crate::manual::events"]
+        #[doc = "[testing]: crate::manual::testing"]
         #[doc = ""]
         #[doc = include_str!($file)]
         pub mod $name {}
@@ -30,3 +31,4 @@ chapter!(failures, "../docs/failures.md");
 chapter!(cookies, "../docs/cookies.md");
 chapter!(configuration, "../docs/configuration.md");
 chapter!(events, "../docs/events.md");
+chapter!(testing, "../docs/testing.md");

@@ -4,9 +4,13 @@
 //! and commits when the response head is ready. It knows nothing of sessions beyond that.
 
 mod respond;
+#[cfg(feature = "testing")]
+pub mod testing;
 
+#[cfg(feature = "axum")]
+use crate::Error;
 use crate::{
-    Error, SessionHandle, scope,
+    SessionHandle, scope,
     sessions::{RequestHead, Sessions},
 };
 use http::{HeaderName, HeaderValue, Request, Response, header};
@@ -210,6 +214,51 @@ impl<S: Send + Sync> axum_core::extract::FromRequestParts<S> for SessionHandle {
     /// Takes the handle of the current request.
     async fn from_request_parts(_: &mut http::request::Parts, _: &S) -> Result<Self, Error> {
         crate::facade::current()
+    }
+}
+
+/// Not an extractor: a handler that takes a `Session` does not build, and the compiler says what to take instead.
+///
+/// ```compile_fail,E0080
+/// use axum::{Router, routing::get};
+/// use dframework_session::Session;
+///
+/// async fn handler(session: Session) -> &'static str {
+///     "not built"
+/// }
+///
+/// let app: Router = Router::new().route("/", get(handler));
+/// ```
+///
+/// ```text
+/// error[E0080]: evaluation panicked: `Session` is not an extractor: take a `SessionHandle`, or call `Session::get` and
+/// the other verbs
+/// ```
+///
+/// With a handle it does:
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use dframework_session::SessionHandle;
+///
+/// async fn handler(session: SessionHandle) -> &'static str {
+///     "built"
+/// }
+///
+/// let app: Router = Router::new().route("/", get(handler));
+/// ```
+#[cfg(feature = "axum")]
+impl<S: Send + Sync> axum_core::extract::FromRequestParts<S> for crate::Session {
+    type Rejection = Error;
+
+    // A bound that no type meets would fail in `cargo check` already. But axum keeps to itself why a function is no
+    // handler, so nobody would read the message.
+    async fn from_request_parts(_: &mut http::request::Parts, _: &S) -> Result<Self, Error> {
+        const {
+            panic!(
+                "`Session` is not an extractor: take a `SessionHandle`, or call `Session::get` and the other verbs"
+            )
+        }
     }
 }
 

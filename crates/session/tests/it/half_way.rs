@@ -244,7 +244,7 @@ async fn a_saved_message_outlives_the_answer_with_eight_companions() {
     for bench in drivers().await {
         let mut jar = bench.visitor().await;
         for generation in 0..8 {
-            jar.0.insert(format!("{}.f{generation}", crate::support::NAME), "1".into());
+            jar.insert(&format!("{}.f{generation}", crate::support::NAME), "1");
         }
         let handle = bench.open(&jar, Client::Plain, "POST");
         handle.flash("status", "saved").await.unwrap();

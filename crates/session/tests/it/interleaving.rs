@@ -11,10 +11,7 @@ use dframework_session::{
         Stored, Timestamp, Version, async_trait,
     },
 };
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 use tokio::sync::oneshot;
 
 /// What a request does.
@@ -295,7 +292,7 @@ fn orders(count: usize) -> Vec<Vec<usize>> {
 
 /// What a browser with this session cookie alone sees.
 async fn seen_with(bench: &Bench, token: &str) -> serde_json::Map<String, serde_json::Value> {
-    let mut jar = Jar(BTreeMap::from([(NAME.to_owned(), token.to_owned())]));
+    let mut jar = Jar::holding(token);
     bench.ok(&mut jar, async |session| session.all().await).await
 }
 

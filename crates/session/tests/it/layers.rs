@@ -62,7 +62,7 @@ async fn layers_beside_each_other_have_sessions_of_their_own() {
         for (path, visits) in [("/shop", "1"), ("/shop", "2"), ("/office", "1"), ("/shop", "3")] {
             assert_eq!(send(&app, &mut jar, path).await.text, visits, "{driver} {path}");
         }
-        assert_eq!(jar.0.len(), 2, "{driver}: {jar:?}");
+        assert_eq!(jar.pairs().len(), 2, "{driver}: {jar:?}");
     }
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod answers;
+mod browser;
 mod claim;
 mod config;
 mod cookies;
@@ -33,5 +34,6 @@ mod tombstones;
 mod tower;
 mod values;
 mod verbs;
+mod visitor;
 mod walk;
 mod writing;

@@ -1,6 +1,6 @@
 //! Permanent data: a record, a token and a cookie of its own, which outlive the session beside them.
 
-use crate::support::{Bench, Client, HOUR, Jar, NAME, drivers, recorded};
+use crate::support::{Bench, Client, HOUR, Jar, NAME, UNKNOWN, drivers, recorded};
 use dframework_session::{Error, SessionHandle};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, HashMap};
@@ -381,7 +381,7 @@ async fn destroying_removes_the_permanent_cookie_though_only_the_other_was_carri
     let removal = |ending: &str| format!("{NAME}{ending}={ATTRIBUTES}; Max-Age=0");
     for bench in drivers().await {
         let jar = visitor(&bench).await;
-        let unknown = Jar(BTreeMap::from([(NAME.to_owned(), "A".repeat(43))]));
+        let unknown = Jar::holding(UNKNOWN);
         for (what, mut jar, expected) in [
             ("session only", jar.without(".p"), vec![removal(""), removal(".p")]),
             ("an unknown session only", unknown, vec![removal(""), removal(".p")]),

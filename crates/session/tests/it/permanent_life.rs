@@ -3,7 +3,7 @@
 use crate::support::{Bench, Client, DAY, HOUR, Jar, NAME, drivers, recorded};
 use dframework_session::SessionHandle;
 use serde_json::json;
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -23,8 +23,10 @@ async fn theme(bench: &Bench, jar: &Jar) -> Option<String> {
 }
 
 /// A browser that holds this in `.p` and nothing else.
-fn with_permanent(value: String) -> Jar {
-    Jar(BTreeMap::from([(format!("{NAME}.p"), value)]))
+fn with_permanent(value: &str) -> Jar {
+    let mut jar = Jar::default();
+    jar.insert(&format!("{NAME}.p"), value);
+    jar
 }
 
 #[tokio::test]
@@ -33,7 +35,7 @@ async fn an_unknown_permanent_token_is_no_permanent_data() {
         let well_formed = |letter: &str| format!("{}A", letter.repeat(42));
         for value in [format!("{}.20454", well_formed("B")), well_formed("C"), "forged".to_owned()]
         {
-            let forged = with_permanent(value);
+            let forged = with_permanent(&value);
             assert_eq!(theme(&bench, &forged).await, None);
 
             let mut jar = forged.clone();

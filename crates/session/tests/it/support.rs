@@ -7,10 +7,13 @@ use dframework_session::{
         Change, Entry, Loaded, NewRecord, Outcome, Page, SessionId, Store, StoreError, StoreKey,
         Stored, Timestamp, Version, async_trait,
     },
+    testing::{Browser, Cookie, Taken},
 };
 use serde::de::DeserializeOwned;
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
+    fmt,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -48,37 +51,88 @@ pub(crate) fn in_a_store(store: impl Store) -> Bench {
     Bench { driver: "store", sessions, clock }
 }
 
-/// The cookies of one browser, without paths and domains.
-#[derive(Clone, Default, PartialEq, Eq, Debug)]
-pub(crate) struct Jar(pub(crate) BTreeMap<String, String>);
+/// Where the browsers of the tests are.
+const HERE: &str = "https://localhost/";
+
+/// The cookies of one browser, which takes and sends them by the rules of browsers. Its time stands still.
+#[derive(Clone)]
+pub(crate) struct Jar(Browser);
+
+impl Default for Jar {
+    fn default() -> Self {
+        Self(Browser::new(Clock::manual()))
+    }
+}
+
+impl PartialEq for Jar {
+    fn eq(&self, other: &Self) -> bool {
+        self.pairs() == other.pairs()
+    }
+}
+
+impl fmt::Debug for Jar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.pairs()).finish()
+    }
+}
 
 impl Jar {
     pub(crate) fn field(&self) -> String {
-        let pairs: Vec<_> = self.0.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        pairs.join("; ")
+        self.0.clone().cookie_field(HERE).unwrap_or_default()
     }
 
+    #[track_caller]
     pub(crate) fn take(&mut self, lines: &[String]) {
         for line in lines {
-            let (pair, attributes) = line.split_once(';').unwrap();
-            let (name, value) = pair.split_once('=').unwrap();
-            if attributes.contains("Max-Age=0") {
-                self.0.remove(name);
-            } else {
-                self.0.insert(name.to_owned(), value.to_owned());
-            }
+            let taken = self.0.receive(HERE, line);
+            assert_eq!(taken, Ok(Taken::default()), "a browser drops a cookie of ours");
+        }
+    }
+
+    /// Puts a cookie there, as our own lines do.
+    pub(crate) fn insert(&mut self, name: &str, value: &str) {
+        self.take(&[format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite=Lax")]);
+    }
+
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.0.remove(name);
+    }
+
+    /// Takes the cookies of another browser too.
+    pub(crate) fn add(&mut self, other: &Self) {
+        other.pairs().iter().for_each(|(name, value)| self.insert(name, value));
+    }
+
+    /// Names and values, in the order of the names.
+    pub(crate) fn pairs(&self) -> BTreeMap<String, String> {
+        let pair = |cookie: &Cookie| (cookie.name().into_owned(), cookie.value().into_owned());
+        self.0.cookies().map(pair).collect()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.cookies().next().is_none()
+    }
+
+    pub(crate) fn holds(&self, name: &str) -> bool {
+        self.0.cookie(name).is_some()
+    }
+
+    fn value(&self, name: &str) -> Option<&str> {
+        match self.0.cookie(name)?.value() {
+            Cow::Borrowed(value) => Some(value),
+            Cow::Owned(value) => panic!("a cookie of ours is no text: {value:?}"),
         }
     }
 
     /// What the session cookie holds.
     pub(crate) fn session(&self) -> Option<&str> {
-        self.0.get(NAME).map(String::as_str)
+        self.value(NAME)
     }
 
     /// Without the companion with this ending, as if its line had not arrived yet.
     pub(crate) fn without(&self, ending: &str) -> Self {
         let mut jar = self.clone();
-        jar.0.remove(&format!("{NAME}{ending}"));
+        jar.remove(&format!("{NAME}{ending}"));
         jar
     }
 
@@ -89,7 +143,7 @@ impl Jar {
 
     /// What the companion with this ending holds, such as `.p` or `.f0`.
     pub(crate) fn companion(&self, ending: &str) -> Option<&str> {
-        self.0.get(&format!("{NAME}{ending}")).map(String::as_str)
+        self.value(&format!("{NAME}{ending}"))
     }
 }
 
@@ -378,7 +432,9 @@ pub(crate) async fn drivers_with(configure: impl Fn(Config) -> Config) -> Vec<Be
 impl Jar {
     /// A browser that holds this session token and nothing else.
     pub(crate) fn holding(token: &str) -> Self {
-        Self([(NAME.to_owned(), token.to_owned())].into())
+        let mut jar = Self::default();
+        jar.insert(NAME, token);
+        jar
     }
 
     /// The session token of a browser that has one.

@@ -1,6 +1,7 @@
 //! The layer, over an axum router and over bare services.
 
 mod endings;
+mod visitor;
 
 use crate::{
     stores::{Fault, Probe, Verb},
@@ -40,7 +41,7 @@ fn in_probe(configure: impl Fn(Config) -> Config) -> (Probe, Sessions) {
 fn request(jar: &Jar, path: &str) -> Request<Body> {
     let request = Request::get(path);
     let request =
-        if jar.0.is_empty() { request } else { request.header(header::COOKIE, jar.field()) };
+        if jar.is_empty() { request } else { request.header(header::COOKIE, jar.field()) };
     request.body(Body::empty()).unwrap()
 }
 
