@@ -84,7 +84,7 @@
 //!
 //! - `axum` (default): [`SessionHandle`] as an extractor and [`Error`] as a response; brings `tower`.
 //! - `tower`: `tower::SessionLayer`, for every service of `http` requests.
-//! - `testing`: `testing::Visitor`, for the tests of an application.
+//! - `testing`: `testing::Visitor`, for the tests of an application; `store::testing`, for those of a store.
 
 mod sessions;
 

@@ -13,13 +13,17 @@
 //!
 //! Every operation on one key is linearizable: once a call has returned, every later call sees its effect.
 //!
-//! Applications use `dframework-session`; this crate is for those who write a store.
+//! Applications use `dframework-session`; this crate is for those who write a store. With the feature `testing`, the
+//! module `testing` has stores for tests.
 
 mod error;
 mod key;
 mod record;
 mod store;
 mod time;
+
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use async_trait::async_trait;
 pub use error::StoreError;
