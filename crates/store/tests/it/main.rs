@@ -2,3 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod probe;
+mod suite;
+
+mod contract {
+    use dframework_session_store::testing::{ReferenceStore, acceptance_suite};
+
+    acceptance_suite!(async || ReferenceStore::default());
+}
