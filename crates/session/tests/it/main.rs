@@ -2,9 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod answers;
+mod broken;
+mod broken_store;
 mod browser;
 mod claim;
 mod config;
+mod contract;
 mod cookies;
 mod cut_off;
 mod event_hooks;
