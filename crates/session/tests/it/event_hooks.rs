@@ -163,7 +163,7 @@ async fn a_hook_that_panics_undoes_nothing() {
 
 #[tokio::test]
 async fn a_hook_that_panics_leaves_the_error_of_a_store_what_it_was() {
-    let store = Probe::new();
+    let store = Probe::default();
     let config = panicking(Config::new().clock(Clock::manual()));
     let sessions = Sessions::from_store(store.clone(), &config).unwrap();
     let bench = Bench { driver: "store", sessions, clock: Clock::manual() };

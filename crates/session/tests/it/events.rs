@@ -57,7 +57,7 @@ pub(crate) async fn listened() -> Vec<(Bench, Heard)> {
 
 /// Sessions in a store that can fail, with a hook.
 pub(crate) fn listened_probe() -> (Probe, Bench, Heard) {
-    let (store, clock, heard) = (Probe::new(), Clock::manual(), Heard::default());
+    let (store, clock, heard) = (Probe::default(), Clock::manual(), Heard::default());
     let config = heard.listen(Config::new().clock(clock.clone()));
     let sessions = Sessions::from_store(store.clone(), &config).unwrap();
     (store, Bench { driver: "store", sessions, clock }, heard)
@@ -309,7 +309,7 @@ async fn faults() -> Told {
     answer_with_an_error(&bench, &jar).await;
     told.push(("a load fails", heard.take()));
     let (key, stored) = store.only().await;
-    store.overwrite(key, &stored, &stored.bytes[..30]).await;
+    store.overwrite(key, &stored.bytes[..30]).await;
     let handle = bench.open(&jar, Client::Plain, "GET");
     handle.has("name").await.unwrap_err();
     handle.has("name").await.unwrap_err();
@@ -361,9 +361,9 @@ async fn start() -> Told {
     let bench = Bench { driver: "memory", sessions, clock: Clock::manual() };
     bench.ok(&mut Jar::default(), async |s| s.set("name", "guest").await).await;
     told.push(("a first cookie that is not Secure", heard.take()));
-    Sessions::from_store(Probe::new(), &heard.listen(Config::new().env(Env::Local))).unwrap();
+    Sessions::from_store(Probe::default(), &heard.listen(Config::new().env(Env::Local))).unwrap();
     told.push(("the environment is local, in a store", heard.take()));
-    let https = Sessions::from_store(Probe::new(), &heard.listen(Config::new())).unwrap();
+    let https = Sessions::from_store(Probe::default(), &heard.listen(Config::new())).unwrap();
     let mut head = RequestHead::new("GET");
     head.scheme = Some("https");
     let handle = https.open(head);

@@ -9,7 +9,7 @@ use serde_json::json;
 
 /// A session in a store, the browser that holds it, and its bytes.
 async fn stored() -> (Probe, Bench, Jar, Vec<u8>) {
-    let store = Probe::new();
+    let store = Probe::default();
     let bench = in_a_store(store.clone());
     let mut jar = bench.visitor().await;
     bench
@@ -25,8 +25,8 @@ async fn stored() -> (Probe, Bench, Jar, Vec<u8>) {
 
 /// Puts other bytes where the only record is.
 async fn damage(store: &Probe, bytes: &[u8]) {
-    let (key, stored) = store.only().await;
-    store.overwrite(key, &stored, bytes).await;
+    let (key, _) = store.only().await;
+    store.overwrite(key, bytes).await;
 }
 
 /// Bytes that look like nothing, the same in every run.
@@ -119,7 +119,7 @@ async fn a_record_that_cannot_be_read_can_be_destroyed() {
             .await;
         assert_eq!(jar.session().is_some(), writes);
         assert_ne!(jar.session(), old.session());
-        assert_eq!(store.count(bench.clock.now()).await, u64::from(writes));
+        assert_eq!(store.records(bench.clock.now()).await, u64::from(writes));
         assert!(!bench.is_alive(&old).await);
     }
 }
@@ -172,7 +172,7 @@ fn with_field(bytes: &[u8], tag: u8, value: &[u8]) -> Vec<u8> {
 async fn a_field_of_a_newer_version_is_kept_through_every_rewrite() {
     let field = b"from a newer version";
     for owner in [None, Some("42")] {
-        let store = Probe::new();
+        let store = Probe::default();
         let bench = in_a_store(store.clone());
         let mut jar = bench.visitor().await;
         if let Some(owner) = owner {
@@ -204,7 +204,7 @@ async fn a_field_of_a_newer_version_is_kept_through_every_rewrite() {
 async fn equal_contents_are_equal_bytes() {
     let (mut one, mut other) = (Vec::new(), Vec::new());
     for (keys, bytes) in [(["a", "b", "c"], &mut one), (["c", "a", "b"], &mut other)] {
-        let store = Probe::new();
+        let store = Probe::default();
         let bench = in_a_store(store.clone());
         let mut jar = Jar::default();
         for key in keys {
@@ -227,5 +227,5 @@ async fn a_loss_of_the_permanent_record_leaves_the_session() {
     let failed = bench.answer(&mut jar, &handle, 200).await.unwrap_err();
     assert!(failed.error.is_unavailable());
     assert_eq!(bench.read(&jar, "name").await.as_deref(), Some("guest"), "permanent goes first");
-    assert_eq!(store.count(bench.clock.now()).await, 1);
+    assert_eq!(store.records(bench.clock.now()).await, 1);
 }

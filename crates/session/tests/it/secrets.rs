@@ -55,7 +55,7 @@ fn digest(token: &str) -> [u8; 32] {
 
 #[tokio::test]
 async fn a_store_is_shown_digests_of_tokens_and_nothing_else() {
-    let store = Probe::new();
+    let store = Probe::default();
     let bench = in_a_store(store.clone());
     let mut jar = Jar::holding(UNKNOWN);
     let mut tokens = vec![UNKNOWN.to_owned()];
@@ -167,7 +167,7 @@ impl Subscriber for Logged {
 async fn nothing_that_is_logged_holds_a_token_or_a_value() {
     let logged = Logged::default();
     let _guard = tracing::subscriber::set_default(logged.clone());
-    let store = Probe::new();
+    let store = Probe::default();
     let bench = in_a_store(store.clone());
     let value = "a value that nobody may see";
     let mut jar = Jar::default();
@@ -194,7 +194,7 @@ async fn nothing_that_is_logged_holds_a_token_or_a_value() {
     assert!(dropped.contains("name"), "the keys of dropped changes are told: {dropped}");
 
     let (key, stored) = store.only().await;
-    store.overwrite(key, &stored, &stored.bytes[..30]).await;
+    store.overwrite(key, &stored.bytes[..30]).await;
     let handle = bench.open(&jar, Client::Plain, "GET");
     assert!(handle.has("name").await.unwrap_err().is_corrupt());
     let unreadable = logged.take();

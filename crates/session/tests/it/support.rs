@@ -3,20 +3,11 @@
 use dframework_session::{
     Clock, CommitError, Config, Error, HeadChanges, MemoryStore, RequestHead, ResponseHead,
     SessionHandle, Sessions,
-    store::{
-        Change, Entry, Loaded, NewRecord, Outcome, Page, SessionId, Store, StoreError, StoreKey,
-        Stored, Timestamp, Version, async_trait,
-    },
+    store::Store,
     testing::{Browser, Cookie, Taken},
 };
 use serde::de::DeserializeOwned;
-use std::{
-    borrow::Cow,
-    collections::BTreeMap,
-    fmt,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{borrow::Cow, collections::BTreeMap, fmt, time::Duration};
 
 pub(crate) const NAME: &str = "__Host-Http-session";
 /// No flash companions.
@@ -233,136 +224,6 @@ impl Bench {
         let handle = self.open(jar, Client::Plain, "GET");
         let read = handle.get(key).await;
         read.unwrap_or_else(|error| panic!("{}: {error}", self.driver))
-    }
-}
-
-/// A store in memory that writes down how it was called.
-///
-/// Keys are told apart by letters, given in the order in which they were first seen.
-#[derive(Clone, Default)]
-pub(crate) struct Recorder(Arc<Recording>);
-
-#[derive(Default)]
-struct Recording {
-    store: MemoryStore,
-    calls: Mutex<Vec<String>>,
-    seen: Mutex<Vec<StoreKey>>,
-}
-
-/// Sessions in a store that writes down how it was called.
-pub(crate) fn recorded() -> (Bench, Recorder) {
-    let recorder = Recorder::default();
-    (in_a_store(recorder.clone()), recorder)
-}
-
-impl Recorder {
-    /// The calls since the last look.
-    pub(crate) fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.calls.lock().unwrap())
-    }
-
-    /// How many records live.
-    pub(crate) async fn records(&self, now: Timestamp) -> u64 {
-        self.0.store.count(now).await.unwrap()
-    }
-
-    fn note(&self, verb: &str, keys: &[StoreKey]) {
-        let mut seen = self.0.seen.lock().unwrap();
-        let mut call = verb.to_owned();
-        for key in keys {
-            let at = seen.iter().position(|other| other == key).unwrap_or_else(|| {
-                seen.push(*key);
-                seen.len() - 1
-            });
-            call.push(' ');
-            call.push(char::from(b'a' + u8::try_from(at).unwrap()));
-        }
-        self.0.calls.lock().unwrap().push(call);
-    }
-}
-
-#[async_trait]
-impl Store for Recorder {
-    async fn load(&self, keys: &[StoreKey]) -> Result<Vec<Loaded>, StoreError> {
-        self.note("load", keys);
-        self.0.store.load(keys).await
-    }
-
-    async fn create(
-        &self,
-        key: &StoreKey,
-        new: NewRecord<'_>,
-        now: Timestamp,
-    ) -> Result<Outcome, StoreError> {
-        self.note("create", &[*key]);
-        self.0.store.create(key, new, now).await
-    }
-
-    async fn commit(
-        &self,
-        key: &StoreKey,
-        expected: Version,
-        change: Change<'_>,
-    ) -> Result<Outcome, StoreError> {
-        match change.move_to {
-            Some(to) => self.note("move", &[*key, to]),
-            None => self.note("commit", &[*key]),
-        }
-        self.0.store.commit(key, expected, change).await
-    }
-
-    async fn touch(&self, key: &StoreKey, expires_at: Timestamp) -> Result<(), StoreError> {
-        self.note("touch", &[*key]);
-        self.0.store.touch(key, expires_at).await
-    }
-
-    async fn end(&self, key: &StoreKey, remember_until: Timestamp) -> Result<bool, StoreError> {
-        self.note("end", &[*key]);
-        self.0.store.end(key, remember_until).await
-    }
-
-    async fn delete_expired(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        self.note("delete_expired", &[]);
-        self.0.store.delete_expired(now, limit).await
-    }
-
-    async fn find(&self, id: &SessionId) -> Result<Option<Entry>, StoreError> {
-        self.note("find", &[]);
-        self.0.store.find(id).await
-    }
-
-    async fn owned_by(
-        &self,
-        owner: &str,
-        now: Timestamp,
-        page: Page,
-    ) -> Result<Vec<Entry>, StoreError> {
-        self.note("owned_by", &[]);
-        self.0.store.owned_by(owner, now, page).await
-    }
-
-    async fn end_owned_by(
-        &self,
-        owner: &str,
-        except: Option<&StoreKey>,
-        remember_until: Timestamp,
-    ) -> Result<usize, StoreError> {
-        self.note("end_owned_by", &[]);
-        self.0.store.end_owned_by(owner, except, remember_until).await
-    }
-
-    async fn count(&self, now: Timestamp) -> Result<u64, StoreError> {
-        self.note("count", &[]);
-        self.0.store.count(now).await
-    }
-
-    async fn scan(
-        &self,
-        after: Option<&StoreKey>,
-        limit: usize,
-    ) -> Result<Vec<(StoreKey, Stored)>, StoreError> {
-        self.note("scan", &[]);
-        self.0.store.scan(after, limit).await
     }
 }
 

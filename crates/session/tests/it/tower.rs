@@ -28,12 +28,12 @@ use tower::{Layer, ServiceExt, service_fn};
 async fn all_sessions() -> Vec<(&'static str, Sessions)> {
     let memory = Config::new().driver(dframework_session::DriverName::Memory);
     let in_memory = Sessions::connect(&memory).await.unwrap();
-    let in_store = Sessions::from_store(Probe::new(), &Config::new()).unwrap();
+    let in_store = Sessions::from_store(Probe::default(), &Config::new()).unwrap();
     vec![("memory", in_memory), ("store", in_store)]
 }
 
 fn in_probe(configure: impl Fn(Config) -> Config) -> (Probe, Sessions) {
-    let store = Probe::new();
+    let store = Probe::default();
     let sessions = Sessions::from_store(store.clone(), &configure(Config::new())).unwrap();
     (store, sessions)
 }

@@ -1,8 +1,8 @@
 //! The visitor of the testing kit: what it prepares, sends, takes and finds, and what its assertions say.
 
 use crate::{
-    stores::{Fault, Probe, Verb},
-    support::{Bench, DAY, HOUR, NAME, drivers, drivers_with, recorded, told},
+    stores::{Fault, Probe, Verb, in_a_probe},
+    support::{Bench, DAY, HOUR, NAME, drivers, drivers_with, told},
 };
 use dframework_session::{
     Clock, Config, Error, Session, SessionHandle, Sessions,
@@ -112,7 +112,7 @@ async fn what_fails_is_not_prepared() {
         assert_eq!(refused.await, Err(Refused));
         visitor.session().await.assert_value("name", "visitor");
     }
-    let store = Probe::new();
+    let store = Probe::default();
     let sessions = Sessions::from_store(store.clone(), &Config::new()).unwrap();
     let mut visitor = Visitor::new(&sessions);
     store.fail_next(Verb::Create, Fault::Unavailable);
@@ -150,11 +150,11 @@ async fn looking_leaves_no_trace() {
         bench.clock.advance(HOUR / 5);
         visitor.session().await.assert_absent().assert_empty();
     }
-    let (bench, recorder) = recorded();
+    let (store, bench) = in_a_probe();
     let visitor = holding_a_name(&bench).await;
-    recorder.take();
+    store.take_lines();
     visitor.session().await.assert_present();
-    assert_eq!(recorder.take(), ["load a"]);
+    assert_eq!(store.take_lines(), ["load a"]);
 }
 
 #[tokio::test]
@@ -302,7 +302,7 @@ fn a_cookie_that_makes_room_fails_the_test() {
     expected = "the session of the visitor cannot be read: the session store failed while"
 )]
 async fn a_store_that_fails_shows_no_empty_session() {
-    let store = Probe::new();
+    let store = Probe::default();
     let sessions = Sessions::from_store(store.clone(), &Config::new()).unwrap();
     let mut visitor = Visitor::new(&sessions);
     visitor.with(async |session| session.set("name", "visitor").await).await.unwrap();
