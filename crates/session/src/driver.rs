@@ -123,7 +123,14 @@ impl Driver {
     ) -> Result<Outcome, StoreError> {
         match self {
             Self::Memory(memory) => memory.commit(key, expected, change),
-            Self::Store(remote) => remote.within(remote.store.commit(key, expected, change)).await,
+            Self::Store(remote) => {
+                let outcome = remote.within(remote.store.commit(key, expected, change)).await?;
+                if outcome == Outcome::Committed(expected) {
+                    // Whoever has read this version could commit over what was just written.
+                    return Err(StoreError::refused("the store committed and left the version"));
+                }
+                Ok(outcome)
+            }
         }
     }
 

@@ -153,7 +153,7 @@ impl Error {
         matches!(self.0.kind, Kind::TooLarge { .. })
     }
 
-    /// The stored record is truncated, damaged or from a newer version. It is left as it is.
+    /// The stored record is truncated, damaged, from a newer version or another session's. It is left as it is.
     pub fn is_corrupt(&self) -> bool {
         matches!(self.0.kind, Kind::Corrupt { .. })
     }

@@ -38,7 +38,7 @@ pub(crate) async fn load<'a>(
     }
     let keys: Vec<StoreKey> = tokens.iter().map(|token| driver.key_of(token)).collect();
     let show = |position: usize, at| {
-        let found = judge(tokens[position], keys[position], at, now);
+        let found = only_its_own(judge(tokens[position], keys[position], at, now));
         if position < ordinary_count {
             loaded.meet_ordinary(found);
         } else {
@@ -115,6 +115,17 @@ fn is_ordinary(record: &Record) -> bool {
 
 fn is_permanent(record: &Record) -> bool {
     record.nature() == Nature::Permanent
+}
+
+/// Takes what a store answers for a key only if it was written for that key: a store that mixes up its answers
+/// must not show anybody another's session.
+fn only_its_own(found: Standing) -> Standing {
+    match found {
+        Standing::Live(Live { key, record, .. }) if !record.is_for_key(&key) => {
+            Standing::Corrupt { key, why: "it was written for another session" }
+        }
+        found => found,
+    }
 }
 
 /// What the clock and the record itself say of what a store holds.

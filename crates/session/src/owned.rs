@@ -8,7 +8,7 @@ use crate::{
     driver::Driver,
     event::{Event, Name},
 };
-use dframework_session_store::{Entry, Page, SessionId, StoreKey, Timestamp};
+use dframework_session_store::{Entry, Page, SessionId, StoreError, StoreKey, Timestamp};
 use std::time::Duration;
 
 /// One session in a user's list.
@@ -217,7 +217,10 @@ impl Driver {
                 let page = Page { after: after.map(|id| last_key_of(&id)), limit };
                 let entries = remote.within(remote.store.owned_by(owner, now, page)).await;
                 let entries = entries.map_err(|error| Error::unavailable("listing", error))?;
-                Ok(entries.into_iter().map(|entry| (entry.key.id(), entry)).collect())
+                let entries = entries.into_iter().map(|entry| (entry.key.id(), entry));
+                // A store that repeats itself must not keep whoever turns the pages for ever.
+                let behind = entries.filter(|(id, _)| after.is_none_or(|after| *id > after));
+                Ok(behind.take(limit).collect())
             }
         }
     }
@@ -227,7 +230,13 @@ impl Driver {
             Self::Memory(memory) => Ok(memory.find(id)),
             Self::Store(remote) => {
                 let found = remote.within(remote.store.find(id)).await;
-                found.map_err(|error| Error::unavailable("finding a session", error))
+                let found =
+                    found.map_err(|error| Error::unavailable("finding a session", error))?;
+                if found.as_ref().is_some_and(|entry| entry.key.id() != *id) {
+                    let error = StoreError::refused("the store found another session");
+                    return Err(Error::unavailable("finding a session", error));
+                }
+                Ok(found)
             }
         }
     }

@@ -3,21 +3,24 @@
 //! ```text
 //! format u8 = 1 | nature u8 | length of fields u16 | number of entries u32
 //! created u64 | absolute deadline u64
-//! fields:  (tag u8 | length u16 | bytes)*           tag 1: the owner; tag 2: the commit
-//!                                                   that wrote it; others are kept unread
+//! fields:  (tag u8 | length u16 | bytes)*           tag 1: the owner; tag 2: the commit that wrote
+//!                                                   it, and for which key; others are kept unread
 //! entries: (kind u8 | key length u16 | value length u32 | [time u64] | key | value as JSON text)*
 //! ```
 //!
 //! The nature is 0x80 for a permanent record; of an ordinary one it is the flash generation that was used last,
 //! 0 to 7. So a session's token opens nothing under the permanent cookie's name, nor the other way round.
 //!
+//! Records in a store are stamped: with a random number of the commit, 8 bytes, and with the beginning of the key,
+//! 8 bytes more. So a lost answer can be looked up, and an answer for another key shows nobody a session.
+//!
 //! Numbers are little-endian, instants in milliseconds. Kinds: 0, a value; 1, a value with the instant at which
 //! it expires; 0x80 to 0x87, a flash value of that generation with the instant at which it was made. Entries
 //! are sorted by key, then kind, each pair at most once. Fields are sorted by tag.
 
 use crate::memory::Kept;
-use dframework_session_store::Timestamp;
-use std::{cmp::Ordering, sync::Arc};
+use dframework_session_store::{StoreKey, Timestamp};
+use std::{cmp::Ordering, ops::Range, sync::Arc};
 
 /// The largest record, in bytes.
 pub(crate) const LARGEST_RECORD: usize = 1 << 20;
@@ -27,6 +30,8 @@ const HEADER: usize = 24;
 const PERMANENT: u8 = 0x80;
 const OWNER: u8 = 1;
 const STAMP: u8 = 2;
+/// The number of the commit and the beginning of the key.
+const STAMP_LENGTH: usize = 16;
 const KIND_PLAIN: u8 = 0;
 const KIND_EXPIRING: u8 = 1;
 const KIND_FLASH: u8 = 0x80;
@@ -155,7 +160,7 @@ impl Record {
     pub(crate) fn write(header: &Header<'_>, entries: &[Entry<'_>]) -> Result<Self, usize> {
         debug_assert!(entries.is_sorted_by(|one, next| one.place(next).is_lt()), "out of order");
         let owner = header.owner.map_or(0, |owner| 3 + owner.len());
-        let stamp = header.stamp.map_or(0, |_| 11);
+        let stamp = header.stamp.map_or(0, |_| 3 + STAMP_LENGTH);
         let fields = owner + stamp + header.unknown.len();
         let size = HEADER + fields + entries.iter().map(Entry::size).sum::<usize>();
         if size > LARGEST_RECORD {
@@ -171,7 +176,8 @@ impl Record {
             write_field(&mut out, OWNER, owner.as_bytes());
         }
         if let Some(stamp) = header.stamp {
-            write_field(&mut out, STAMP, &stamp.to_le_bytes());
+            // The key is not known yet: `for_key` fills it in.
+            write_field(&mut out, STAMP, &u128::from(stamp).to_le_bytes());
         }
         out.extend_from_slice(header.unknown);
         for entry in entries {
@@ -204,7 +210,7 @@ impl Record {
         let (owner, fields) = take(OWNER, fields);
         let (stamp, unknown) = take(STAMP, fields);
         let owner = owner.and_then(|owner| std::str::from_utf8(owner).ok());
-        let stamp = stamp.and_then(|stamp| stamp.try_into().ok()).map(u64::from_le_bytes);
+        let stamp = stamp.and_then(<[u8]>::first_chunk).copied().map(u64::from_le_bytes);
         Header {
             created: time_at(bytes, 8),
             absolute: self.absolute(),
@@ -213,6 +219,28 @@ impl Record {
             stamp,
             unknown,
         }
+    }
+
+    /// The same record for this key, where it is stamped.
+    pub(crate) fn for_key(&self, key: &StoreKey) -> Self {
+        let Some(place) = self.place_of_key() else { return self.clone() };
+        let mut bytes: Arc<[u8]> = self.bytes().into();
+        Arc::make_mut(&mut bytes)[place].copy_from_slice(beginning(key));
+        Self(Bytes::Owned(bytes))
+    }
+
+    /// Whether the record is stamped as one for this key.
+    pub(crate) fn is_for_key(&self, key: &StoreKey) -> bool {
+        self.place_of_key().is_some_and(|place| self.bytes()[place] == *beginning(key))
+    }
+
+    /// Where the stamp says for which key the record was written.
+    fn place_of_key(&self) -> Option<Range<usize>> {
+        let bytes = self.bytes();
+        let (_, fields) = take(OWNER, &bytes[HEADER..HEADER + fields_length(bytes)]);
+        let stamp = take(STAMP, fields).0.filter(|stamp| stamp.len() == STAMP_LENGTH)?;
+        let start = HEADER + fields_length(bytes) - fields.len() + 3;
+        Some(start + stamp.len() / 2..start + stamp.len())
     }
 
     pub(crate) fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
@@ -254,6 +282,11 @@ pub(crate) struct Under<'a> {
     pub(crate) stored: Option<(&'a [u8], Option<Timestamp>)>,
     /// The newest message: when it was made, its generation, and the value.
     pub(crate) flash: Option<(Timestamp, u8, &'a [u8])>,
+}
+
+/// What a stamp holds of a key: enough that no two sessions are taken for each other.
+fn beginning(key: &StoreKey) -> &[u8] {
+    &key.as_bytes()[..STAMP_LENGTH / 2]
 }
 
 impl Nature {

@@ -289,14 +289,16 @@ pub(super) async fn write(core: &Core, step: &Step, now: Timestamp) -> Result<Wr
             Err(error) => Ok(Written::Untouched(error)),
         },
         Step::Save { held: Held { token, key, version }, record, expires_at } => {
-            let change = change(record, *expires_at);
+            let record = record.for_key(key);
+            let change = change(&record, *expires_at);
             let outcome = driver.commit(key, *version, change).await;
             let place = Place { token: *token, key: *key };
             written(driver, outcome, place, record, *expires_at).await
         }
         Step::Replace { former, record, expires_at } => {
             let place = Place::new(driver)?;
-            let mut change = change(record, *expires_at);
+            let record = record.for_key(&place.key);
+            let mut change = change(&record, *expires_at);
             change.move_to = Some(place.key);
             change.remember_until = now.saturating_add(REMEMBERED);
             let outcome = driver.commit(&former.key, former.version, change).await;
@@ -304,6 +306,7 @@ pub(super) async fn write(core: &Core, step: &Step, now: Timestamp) -> Result<Wr
         }
         Step::Create { presented, record, expires_at } => {
             let place = Place::new(driver)?;
+            let record = record.for_key(&place.key);
             let header = record.header();
             let mut new = NewRecord::new(record.bytes(), header.created, *expires_at);
             new.owner = header.owner;
@@ -327,7 +330,8 @@ async fn retire(
     now: Timestamp,
 ) -> Result<Written, Error> {
     let place = Place::new(driver)?;
-    let mut change = change(record, now);
+    let record = record.for_key(&place.key);
+    let mut change = change(&record, now);
     change.move_to = Some(place.key);
     change.remember_until = now.saturating_add(REMEMBERED);
     let outcome = driver.commit(&held.key, held.version, change).await;
@@ -361,14 +365,14 @@ async fn written(
     driver: &Driver,
     outcome: Result<Outcome, StoreError>,
     place: Place,
-    record: &Record,
+    record: Record,
     expires_at: Timestamp,
 ) -> Result<Written, Error> {
     let version = match outcome {
         Ok(Outcome::Committed(version)) => version,
         Ok(_) => return Ok(Written::Lost),
         Err(error) if error.outcome_is_unknown() => {
-            match find_again(driver, &place.key, record).await {
+            match find_again(driver, &place.key, &record).await {
                 Some(version) => version,
                 None => return Err(Error::unavailable("committing", error)),
             }
@@ -376,7 +380,7 @@ async fn written(
         Err(error) => return Err(Error::unavailable("committing", error)),
     };
     let Place { token, key } = place;
-    Ok(Written::Live(Live { token, key, version, expires_at, record: record.clone() }))
+    Ok(Written::Live(Live { token, key, version, expires_at, record }))
 }
 
 /// The version of exactly this record at this key, if it is there.

@@ -83,6 +83,22 @@ pub(crate) enum Break {
     ScansWithoutLimit,
     // A cache that is filled with what may be over by then.
     Caches,
+    // What no sentence is needed for: answers that are plainly wrong.
+    AnswersForAnother,
+    AnswersTooFew,
+    AnswersTooMany,
+    KnowsNothing,
+    CreateIsAlwaysGone,
+    CreateOnlySaysSo,
+    CommitAlwaysConflicts,
+    CommitIsAlwaysGone,
+    CommitOnlySaysSo,
+    CommitTellsTheOldVersion,
+    VersionsNeverChange,
+    EndOnlySaysSo,
+    EndSaysNothingWasThere,
+    FindsAnother,
+    ListsTheSameForEver,
 }
 
 use Break::*;
@@ -106,11 +122,16 @@ const FIRST: Timestamp = Timestamp::from_millis(0);
 impl Broken {
     pub(crate) fn by(how: Break) -> Self {
         let store = Self::default();
-        *store.0.how.lock().unwrap() = Some(how);
+        store.does(how);
         store
     }
 
-    fn below(&self) -> &ReferenceStore {
+    /// From now on the store does this otherwise, or nothing.
+    pub(crate) fn does(&self, how: impl Into<Option<Break>>) {
+        *self.0.how.lock().unwrap() = how.into();
+    }
+
+    pub(crate) fn below(&self) -> &ReferenceStore {
         &self.0.below
     }
 
@@ -123,6 +144,13 @@ impl Broken {
             Loaded::Live(stored) => Some(stored),
             _ => None,
         }
+    }
+
+    /// The record of another key, if there is another.
+    async fn another(&self, key: &StoreKey) -> Result<Stored, StoreError> {
+        let mut records = self.below().scan(None, 1_000).await?;
+        let behind = records.iter().position(|(other, _)| other > key).unwrap_or_default();
+        Ok(records.swap_remove(behind).1)
     }
 
     /// Removes a record without a trace.
@@ -176,6 +204,8 @@ impl Broken {
                 *loaded = Loaded::Unknown;
             }
             Loaded::Live(stored) if self.is(VersionsComeBack) => stored.version.0 %= 4,
+            Loaded::Live(stored) if self.is(VersionsNeverChange) => stored.version = Version(1),
+            Loaded::Live(_) if self.is(KnowsNothing) => *loaded = Loaded::Unknown,
             _ => {}
         }
     }
@@ -202,6 +232,12 @@ impl Broken {
         new: NewRecord<'_>,
         now: Timestamp,
     ) -> Result<Outcome, StoreError> {
+        if self.is(CreateIsAlwaysGone) {
+            return Ok(Outcome::Gone);
+        }
+        if self.is(CreateOnlySaysSo) {
+            return Ok(Outcome::Committed(Version(1)));
+        }
         let mut alone = new;
         alone.presented = None;
         match (self.stored(key).await, new.presented) {
@@ -250,6 +286,9 @@ impl Broken {
             };
         };
         if self.is(VersionsComeBack) && there.version.0 % 4 == expected.0 {
+            expected = there.version;
+        }
+        if self.is(VersionsNeverChange) && expected == Version(1) {
             expected = there.version;
         }
         let is_expected = there.version == expected;
@@ -333,8 +372,17 @@ impl Store for Broken {
             return Ok(vec![self.load_cached(key).await?]);
         }
         let mut loaded = self.below().load(&keys).await?;
-        for answer in &mut loaded {
+        for (key, answer) in keys.iter().zip(&mut loaded) {
             self.distort(answer);
+            if self.is(AnswersForAnother) && matches!(answer, Loaded::Live(_)) {
+                *answer = Loaded::Live(self.another(key).await?);
+            }
+        }
+        if self.is(AnswersTooFew) {
+            loaded.pop();
+        }
+        if self.is(AnswersTooMany) {
+            loaded.extend(loaded.first().cloned());
         }
         Ok(loaded)
     }
@@ -370,6 +418,15 @@ impl Store for Broken {
         expected: Version,
         mut change: Change<'_>,
     ) -> Result<Outcome, StoreError> {
+        if self.is(CommitAlwaysConflicts) {
+            return Ok(Outcome::Conflict);
+        }
+        if self.is(CommitIsAlwaysGone) {
+            return Ok(Outcome::Gone);
+        }
+        if self.is(CommitOnlySaysSo) {
+            return Ok(Outcome::Committed(Version(expected.0 + 1)));
+        }
         let owner = change.owner.map(|owner| self.fold_owner(owner));
         change.owner = owner.as_deref();
         change.bytes = self.kept(change.bytes);
@@ -384,6 +441,10 @@ impl Store for Broken {
             Outcome::Committed(version) if self.is(CommitTellsAnotherVersion) => {
                 Outcome::Committed(Version(version.0 + 1_000))
             }
+            Outcome::Committed(_) if self.is(CommitTellsTheOldVersion) => {
+                Outcome::Committed(expected)
+            }
+            Outcome::Committed(_) if self.is(VersionsNeverChange) => Outcome::Committed(Version(1)),
             Outcome::Committed(version) if self.is(VersionsComeBack) => {
                 Outcome::Committed(Version(version.0 % 4))
             }
@@ -416,6 +477,9 @@ impl Store for Broken {
         if self.is(ForgetsTombstones) || self.is(Upserts) {
             return self.remove(key).await;
         }
+        if self.is(EndOnlySaysSo) {
+            return Ok(true);
+        }
         let there = self.stored(key).await;
         if there.is_none() && self.is(EndMakes) {
             let _ = self.bury(key, remember_until).await;
@@ -431,7 +495,8 @@ impl Store for Broken {
         self.drop_from_cache(key);
         let is_known = self.below().load(&[*key]).await?[0] != Loaded::Unknown;
         let was_seen = there.is_some() && self.is(EndLooksFirst);
-        Ok(was_there || was_seen || (is_known && self.is(EndIsTrueAgain)))
+        let says_so = was_there && !self.is(EndSaysNothingWasThere);
+        Ok(says_so || was_seen || (is_known && self.is(EndIsTrueAgain)))
     }
 
     async fn delete_expired(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
@@ -464,6 +529,11 @@ impl Store for Broken {
             let found = records.into_iter().find(|(key, _)| looks_alike(key));
             return Ok(found.map(|(key, stored)| Entry::new(key, FIRST, stored.expires_at)));
         }
+        if self.is(FindsAnother) {
+            let records = self.below().scan(None, 1_000).await?;
+            let another = records.into_iter().find(|(key, _)| key.id() != *id);
+            return Ok(another.map(|(key, stored)| Entry::new(key, FIRST, stored.expires_at)));
+        }
         let mut found = self.below().find(id).await?;
         if self.is(FindsTombstones) && found.is_none() {
             let key = made.iter().map(|(key, _)| key).find(|key| key.id() == *id);
@@ -486,6 +556,7 @@ impl Store for Broken {
         let all = Page { after: None, limit: usize::MAX };
         let now = if self.is(ListsExpired) { FIRST } else { now };
         let mut listed = match page {
+            _ if self.is(ListsTheSameForEver) => self.below().owned_by(&owner, now, all).await?,
             page if self.is(PageRepeatsItsKey) => {
                 let mut listed = self.below().owned_by(&owner, now, all).await?;
                 listed.retain(|entry| page.after.is_none_or(|after| entry.key >= after));

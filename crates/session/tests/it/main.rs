@@ -16,6 +16,7 @@ mod failures;
 mod flash;
 mod flash_generations;
 mod flash_layers;
+mod foreign;
 mod half_way;
 mod instructions;
 mod interleaving;
