@@ -20,8 +20,9 @@ pub(super) async fn create_at_a_taken_key_is_an_error_and_changes_nothing(store:
 }
 
 pub(super) async fn create_ends_the_unknown_key_that_was_presented(store: Subject) {
-    for number in 0..20 {
-        let (made, presented) = (key(number), key(100 + number));
+    // Enough pairs of keys that some lie side by side, wherever the store keeps them.
+    for number in 0..200 {
+        let (made, presented) = (key(number), key(1_000 + number));
         let outcome = sound(store.create(&made, presenting(presented), NOW).await);
         assert!(is_committed(&outcome), "{outcome:?}");
         assert_eq!(store.live(made).await.bytes, b"new");

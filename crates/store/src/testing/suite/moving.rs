@@ -13,7 +13,7 @@ use std::{
 
 pub(super) async fn a_move_leaves_a_tombstone_in_the_same_step(store: Subject) {
     // Enough pairs of keys that some lie side by side, wherever the store keeps them.
-    for number in 0..50 {
+    for number in 0..200 {
         let (from, to) = (key(number), key(1_000 + number));
         let version = store.make(from, record(b"bytes")).await;
         let version = store.committed(from, version, moving(to)).await;
@@ -21,7 +21,7 @@ pub(super) async fn a_move_leaves_a_tombstone_in_the_same_step(store: Subject) {
         let stored = store.live(to).await;
         assert_eq!((&stored.bytes[..], stored.version), (&b"moved"[..], version));
     }
-    assert_eq!(sound(store.count(NOW).await), 50);
+    assert_eq!(sound(store.count(NOW).await), 200);
 }
 
 pub(super) async fn a_move_takes_bytes_label_owner_and_beginning_along(store: Subject) {
