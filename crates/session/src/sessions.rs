@@ -202,6 +202,9 @@ impl Sessions {
 
     /// Sessions in a store of your own; `app.sessionDriver` is not read.
     ///
+    /// Whether it is a store, `store::testing::acceptance_suite!` says (feature `testing`): it makes a test of every
+    /// sentence of the contract.
+    ///
     /// # Errors
     ///
     /// The configuration cannot be used.
