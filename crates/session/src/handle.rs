@@ -126,6 +126,8 @@ impl SessionHandle {
         crate::Sessions(self.0.core.clone())
     }
 
+    /// Reads a value.
+    ///
     /// As [`Session::get`](crate::Session::get).
     ///
     /// # Errors
@@ -136,6 +138,8 @@ impl SessionHandle {
         self.0.with(|mut loaded| loaded.read(key)).await?
     }
 
+    /// Reads a value, or takes the default when there is none or it is null.
+    ///
     /// As [`Session::get_or`](crate::Session::get_or).
     ///
     /// # Errors
@@ -151,6 +155,8 @@ impl SessionHandle {
         Ok(found.flatten().unwrap_or_else(|| default.to_owned()))
     }
 
+    /// Stores a value.
+    ///
     /// As [`Session::set`](crate::Session::set).
     ///
     /// # Errors
@@ -162,6 +168,8 @@ impl SessionHandle {
         self.0.change(Operation::Set { key: key.into(), value, expires_at: None }).await
     }
 
+    /// Stores each entry of a map or struct for ten years, in a cookie of its own.
+    ///
     /// As [`Session::permanent`](crate::Session::permanent).
     ///
     /// # Errors
@@ -172,6 +180,8 @@ impl SessionHandle {
         self.0.change(Operation::Permanent { entries }).await
     }
 
+    /// Stores a message for this request and the next.
+    ///
     /// As [`Session::flash`](crate::Session::flash).
     ///
     /// # Errors
@@ -183,6 +193,8 @@ impl SessionHandle {
         self.0.change(Operation::Flash { key: key.into(), value }).await
     }
 
+    /// Removes a value, several values, or with `..` the whole session and its cookies.
+    ///
     /// As [`Session::forget`](crate::Session::forget).
     ///
     /// # Errors
@@ -195,6 +207,8 @@ impl SessionHandle {
         }
     }
 
+    /// Ends the session: all its data, permanent data too, and its cookies.
+    ///
     /// As [`Session::destroy`](crate::Session::destroy).
     ///
     /// # Errors
@@ -210,6 +224,8 @@ impl SessionHandle {
         Ok(())
     }
 
+    /// Whether there is a value and it is not null.
+    ///
     /// As [`Session::has`](crate::Session::has).
     ///
     /// # Errors
@@ -223,6 +239,8 @@ impl SessionHandle {
         self.0.with(holds).await
     }
 
+    /// Whether there is a value, null or not.
+    ///
     /// As [`Session::exists`](crate::Session::exists).
     ///
     /// # Errors
@@ -233,6 +251,8 @@ impl SessionHandle {
         self.0.with(|loaded| loaded.draft.get(key).is_some()).await
     }
 
+    /// Everything that `get` can see, as JSON values by name.
+    ///
     /// As [`Session::all`](crate::Session::all).
     ///
     /// # Errors
@@ -242,6 +262,8 @@ impl SessionHandle {
         self.0.with(|mut loaded| loaded.read_all()).await?
     }
 
+    /// Adds to a number and returns the sum as this request sees it. Absent and null count as 0.
+    ///
     /// As [`Session::increment`](crate::Session::increment).
     ///
     /// # Errors
@@ -251,6 +273,8 @@ impl SessionHandle {
         self.add(key, by, i64::checked_add).await
     }
 
+    /// Replaces a value by what the function makes of it, and returns that.
+    ///
     /// As [`Session::update`](crate::Session::update).
     ///
     /// # Errors
@@ -273,6 +297,8 @@ impl SessionHandle {
         self.0.compute(key, Box::new(compute), value::decode_exactly).await
     }
 
+    /// Stores a value that expires by itself, `lifetime` from now.
+    ///
     /// As [`Session::set_for`](crate::Session::set_for).
     ///
     /// # Errors
@@ -290,6 +316,8 @@ impl SessionHandle {
         self.0.change(Operation::Set { key: key.into(), value, expires_at }).await
     }
 
+    /// Shows a value to the rest of this request, and stores it nowhere.
+    ///
     /// As [`Session::now`](crate::Session::now).
     ///
     /// # Errors
@@ -301,6 +329,8 @@ impl SessionHandle {
         self.0.change(Operation::Now { key: key.into(), value }).await
     }
 
+    /// Keeps all flash messages of earlier requests for one more request.
+    ///
     /// As [`Session::reflash`](crate::Session::reflash).
     ///
     /// # Errors
@@ -316,6 +346,8 @@ impl SessionHandle {
         Ok(())
     }
 
+    /// Keeps these flash messages of earlier requests for one more request. Names without a message are passed
+    ///
     /// As [`Session::keep`](crate::Session::keep).
     ///
     /// # Errors
@@ -332,6 +364,8 @@ impl SessionHandle {
         self.0.with(keep).await?
     }
 
+    /// Empties the session: flash messages and ordinary values go. Permanent data, the owner, the token and the
+    ///
     /// As [`Session::clear`](crate::Session::clear).
     ///
     /// # Errors
@@ -341,6 +375,8 @@ impl SessionHandle {
         self.0.change(Operation::Clear).await
     }
 
+    /// The names of everything that `get` can see, sorted.
+    ///
     /// As [`Session::keys`](crate::Session::keys).
     ///
     /// # Errors
@@ -352,6 +388,8 @@ impl SessionHandle {
         self.0.with(names).await
     }
 
+    /// Reads a value and forgets it.
+    ///
     /// As [`Session::pull`](crate::Session::pull).
     ///
     /// # Errors
@@ -369,6 +407,8 @@ impl SessionHandle {
         self.0.with(pull).await?
     }
 
+    /// Reads a value and removes it from the store at once: of several requests, one gets it.
+    ///
     /// As [`Session::claim`](crate::Session::claim).
     ///
     /// # Errors
@@ -389,6 +429,8 @@ impl SessionHandle {
         }
     }
 
+    /// Subtracts from a number; otherwise as [`Session::increment`].
+    ///
     /// As [`Session::decrement`](crate::Session::decrement).
     ///
     /// # Errors
@@ -398,6 +440,8 @@ impl SessionHandle {
         self.add(key, by, i64::checked_sub).await
     }
 
+    /// Appends an item to a list. Absent and null are an empty one.
+    ///
     /// As [`Session::push`](crate::Session::push).
     ///
     /// # Errors
@@ -412,6 +456,8 @@ impl SessionHandle {
         self.0.compute(key, Box::new(compute), |_, _| Ok(())).await
     }
 
+    /// Reads a value, or makes and stores it where there is none.
+    ///
     /// As [`Session::remember`](crate::Session::remember).
     ///
     /// # Errors
@@ -429,6 +475,8 @@ impl SessionHandle {
         self.try_remember(key, || async { Ok(make().await) }).await
     }
 
+    /// As [`Session::remember`], with a function that may fail; then nothing is stored.
+    ///
     /// As [`Session::try_remember`](crate::Session::try_remember).
     ///
     /// # Errors
@@ -454,6 +502,8 @@ impl SessionHandle {
         Ok(self.0.with(|loaded| value::decode_exactly(key, loaded.draft.json(key))).await??)
     }
 
+    /// Gives the session a new token; its data stays.
+    ///
     /// As [`Session::regenerate`](crate::Session::regenerate).
     ///
     /// # Errors
@@ -463,6 +513,8 @@ impl SessionHandle {
         self.0.change(Operation::Regenerate).await
     }
 
+    /// Says whose session it is: the login.
+    ///
     /// As [`Session::set_owner`](crate::Session::set_owner).
     ///
     /// # Errors
@@ -477,6 +529,8 @@ impl SessionHandle {
         }
     }
 
+    /// Whose session it is.
+    ///
     /// As [`Session::owner`](crate::Session::owner).
     ///
     /// # Errors
@@ -486,6 +540,8 @@ impl SessionHandle {
         self.0.with(|loaded| loaded.draft.owner().map(str::to_owned)).await
     }
 
+    /// The public id of the stored session, for logs and lists; `None` before its first commit.
+    ///
     /// As [`Session::id`](crate::Session::id).
     ///
     /// # Errors
@@ -496,6 +552,8 @@ impl SessionHandle {
         self.0.with(|loaded| loaded.draft.ordinary.live().map(|live| driver.id_of(live))).await
     }
 
+    /// Commits now; the request may go on.
+    ///
     /// As [`Session::save`](crate::Session::save).
     ///
     /// # Errors

@@ -181,6 +181,20 @@ impl Sessions {
     ///
     /// The configuration cannot be used, or the driver is not part of this build; the message names the
     /// property, its value and what is allowed, or the feature that is missing.
+    ///
+    /// ```
+    /// use dframework_session::{Config, Sessions};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let config = Config::from_toml("app.sessionDriver = 'memory'\napp.sessionIdleTimeout = '30m'")?;
+    /// let sessions = Sessions::connect(&config).await?;
+    /// assert_eq!(sessions.driver(), "memory");
+    ///
+    /// let config = Config::from_toml("app.sessionDriver = 'memry'");
+    /// assert!(config.unwrap_err().to_string().contains("memory"));
+    /// # Ok::<(), dframework_session::Error>(())
+    /// # }).unwrap();
+    /// ```
     #[expect(clippy::unused_async, reason = "drivers with a connection wait for it here")]
     pub async fn connect(config: &Config) -> Result<Self, Error> {
         let settings = config.settings()?;
@@ -208,6 +222,14 @@ impl Sessions {
     /// # Errors
     ///
     /// The configuration cannot be used.
+    ///
+    /// ```
+    /// use dframework_session::{Config, MemoryStore, Sessions};
+    ///
+    /// let sessions = Sessions::from_store(MemoryStore::new(), &Config::new())?;
+    /// assert_eq!(sessions.driver(), "store");
+    /// # Ok::<(), dframework_session::Error>(())
+    /// ```
     pub fn from_store(store: impl Store, config: &Config) -> Result<Self, Error> {
         let settings = config.settings()?;
         let remote = Remote {
