@@ -10,7 +10,7 @@ mod decide;
 mod tell;
 
 pub(crate) use apply::{Abandoned, Ending, Remembered, end_abandoned, end_record, remember_until};
-pub(crate) use decide::Lifetimes;
+pub(crate) use decide::{Lifetimes, Target};
 
 use crate::{
     change::{Log, Settled},
@@ -98,6 +98,9 @@ impl Inner {
         // First the turn, then the plan: what waits here must see what those before it have committed.
         let _one_at_a_time = self.turn().await;
         let moment = self.begin(occasion);
+        if moment != Moment::Failure {
+            self.let_expire().await?;
+        }
         let Some(first) = self.plan(moment)? else { return Ok(()) };
         let earlier_ends = self.state().log.earlier_ends();
         let mut progress = Progress { earlier_ends, ..Progress::default() };
@@ -114,6 +117,22 @@ impl Inner {
             self.end_own_permanent(&mut progress.events).await;
         }
         self.take_over(progress, result)
+    }
+
+    /// Loads the records again if one has expired since: nothing may bring it back.
+    ///
+    /// Another request may have let it live longer meanwhile. A `destroy` ends it, expired or not.
+    async fn let_expire(&self) -> Result<(), Error> {
+        let now = self.core.clock.now();
+        let is_over = |state: &State| {
+            let draft = state.draft.as_ref().filter(|_| !state.log.destroy);
+            draft.is_some_and(|draft| draft.has_expired(now))
+        };
+        if !is_over(&self.state()) {
+            return Ok(());
+        }
+        let (ordinary, permanent) = self.reload().await?;
+        self.state().begin_again(ordinary, permanent)
     }
 
     /// Ends the permanent record that this request has made: its cookie does not go out.
@@ -158,7 +177,9 @@ impl Inner {
     fn plan(&self, moment: Moment) -> Result<Option<(Plan, Mark)>, Error> {
         let state = self.state();
         let Some(draft) = &state.draft else { return Ok(None) };
-        if let (Some(refused), true) = (&state.log.refused, moment != Moment::Failure) {
+        // No response can claim any more what a late `save` commits, nor can one that says that the server failed.
+        let claims = !matches!(moment, Moment::Failure | Moment::LateSave);
+        if let (Some(refused), true) = (&state.log.refused, claims) {
             return Err(refused.again());
         }
         let plan = decide(&Situation {
@@ -232,7 +253,11 @@ impl Inner {
         }
         let (mut ordinary, mut permanent) = (draft.ordinary.clone(), draft.permanent.clone());
         if let Some(ended) = done.ended {
-            ordinary = Standing::Absent;
+            // A new session still takes the place of a token that nobody knew.
+            if !matches!(ordinary, Standing::Unknown { .. }) {
+                ordinary = Standing::Absent;
+            }
+            draft.hide_shown();
             if ended == Ended::Both {
                 permanent = Standing::Absent;
                 // A `destroy` that was called meanwhile is still to be carried out.
@@ -269,10 +294,21 @@ impl Inner {
             return Ok(());
         }
         let wrote_session = progress.ordinary.is_some();
-        let session = self.state().draft.as_ref().and_then(|draft| draft.ordinary.key());
-        let Some(key) = session.filter(|_| !wrote_session) else { return Ok(()) };
+        let session = self.state().draft.as_ref().and_then(|draft| {
+            let was_live = draft.ordinary.live().is_some();
+            draft.ordinary.key().map(|key| (key, was_live))
+        });
+        let Some((key, was_live)) = session.filter(|_| !wrote_session) else { return Ok(()) };
+        let now = self.core.clock.now();
         let mut ended = false;
-        let show = |_, at| ended = matches!(at, At::Ended { .. });
+        // The tombstone of a token that was unknown all the while counts for as long as it is remembered.
+        let show = |_, at| {
+            ended = match at {
+                At::Ended { until } => was_live || now < until,
+                At::Nothing => was_live,
+                At::Record { .. } => false,
+            };
+        };
         self.core.driver.load(&[key], show).await?;
         if ended { Err(Error::gone(Record::Session)) } else { Ok(()) }
     }
@@ -354,6 +390,7 @@ impl State {
         let Self { draft: Some(draft), log, .. } = self else { return Ok(()) };
         log.settle_unsettled(&draft.permanent, &ordinary, &permanent);
         let was_live = draft.ordinary.live().is_some();
+        let shown = draft.shown();
         draft.rebase(ordinary, permanent);
         if !log.destroy {
             draft.check_readable()?;
@@ -365,13 +402,13 @@ impl State {
         if is_gone && !log.begins_anew() && log.has_changes() {
             let error = Error::gone(Record::Session);
             log.refuse(&error);
+            draft.go_back_to(shown);
             return Err(error);
         }
         let replayed = draft.replay(log).map_err(unreplayable);
         if let Err(error) = &replayed {
             log.refuse(error);
-            let (ordinary, permanent) = (draft.ordinary.clone(), draft.permanent.clone());
-            draft.go_on(ordinary, permanent);
+            draft.go_back_to(shown);
         }
         replayed
     }

@@ -90,10 +90,18 @@ pub(crate) enum Layer {
 
 /// A value in a layer, or that there is none any more.
 #[derive(Clone)]
-struct Put {
+pub(crate) struct Put {
     key: Arc<str>,
     layer: Layer,
     value: Option<(Json, Option<Timestamp>)>,
+}
+
+impl Put {
+    /// What a record is to hold of it.
+    fn entry(&self) -> Option<Entry<'_>> {
+        let (json, expires_at) = self.value.as_ref()?;
+        Some(Entry::new(&self.key, Sort::Stored { expires_at: *expires_at }, json))
+    }
 }
 
 /// Which of the loaded entries still count.
@@ -194,6 +202,22 @@ impl Draft {
         self.rebase(ordinary, permanent);
     }
 
+    /// Forgets what this request alone has seen: a `destroy` has been carried out.
+    pub(crate) fn hide_shown(&mut self) {
+        self.ground.clear();
+    }
+
+    /// What this request alone sees now.
+    pub(crate) fn shown(&self) -> Vec<Put> {
+        self.puts.iter().filter(|put| put.layer == Layer::Now).cloned().collect()
+    }
+
+    /// Goes on without any change, but with what this request alone has seen.
+    pub(crate) fn go_back_to(&mut self, shown: Vec<Put>) {
+        self.ground = shown;
+        self.rebase(self.ordinary.clone(), self.permanent.clone());
+    }
+
     /// Lets the request see a generation that it made.
     pub(crate) fn see(&mut self, generation: u8) {
         self.visible |= 1 << generation;
@@ -201,6 +225,12 @@ impl Draft {
 
     fn sees(&self, generation: u8) -> bool {
         self.visible & (1 << generation) != 0
+    }
+
+    /// Whether a record has expired since it was loaded.
+    pub(crate) fn has_expired(&self, now: Timestamp) -> bool {
+        let records = [self.ordinary.live(), self.permanent.live()];
+        records.into_iter().flatten().any(|live| live.expires_at <= now)
     }
 
     /// Refuses to work on a record that cannot be read: nothing may overwrite it.
@@ -219,6 +249,15 @@ impl Draft {
             self.destroy();
         }
         let permanent = self.permanent.clone();
+        let settled = self.replay_settled(log);
+        self.permanent = permanent;
+        self.apply_all(&log.operations[settled?..])
+    }
+
+    /// Carries out what is in the permanent record already, for the sake of the rest; returns how much that is.
+    ///
+    /// It leaves the permanent record behind as it was before.
+    fn replay_settled(&mut self, log: &Log) -> Result<usize, Error> {
         let mut done = 0;
         for settled in &log.settled {
             // What these operations made permanent is in the record; what they made of the rest is not.
@@ -228,8 +267,7 @@ impl Draft {
             self.renew = false;
             done = settled.operations;
         }
-        self.permanent = permanent;
-        self.apply_all(&log.operations[done..])
+        Ok(done)
     }
 
     fn apply_all(&mut self, operations: &[Operation]) -> Result<(), Error> {

@@ -5,7 +5,7 @@
 
 use crate::{
     change::{Compute, Log, Operation, Refusal},
-    commit::{Abandoned, Occasion, claim_to_the_end, commit_to_the_end},
+    commit::{Abandoned, Occasion, Target, claim_to_the_end, commit_to_the_end},
     cookie::Carried,
     draft::{Draft, Standing},
     driver::Driver,
@@ -805,7 +805,7 @@ impl State {
     fn abandon_destroy(&mut self) -> Option<Abandoned> {
         let draft = self.draft.as_ref().filter(|_| self.log.destroy)?;
         let abandoned = (!draft.ordinary.is_ended()).then(|| Abandoned {
-            ordinary: draft.ordinary.recorded_key(),
+            ordinary: Target::of(&draft.ordinary),
             others: draft.others.clone(),
             permanent: draft.permanent.recorded_key(),
             earlier_ends: self.log.earlier_ends(),

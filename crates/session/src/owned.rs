@@ -87,9 +87,10 @@ impl Sessions {
     /// # }).unwrap();
     /// ```
     pub async fn revoke(&self, id: SessionId) -> Result<bool, Error> {
-        match self.0.driver.find(&id).await? {
+        let now = self.0.clock.now();
+        match self.0.driver.find(&id).await?.filter(|entry| now < entry.expires_at) {
             Some(entry) => {
-                let mut remembered = Remembered::from(self.0.clock.now(), Vec::new());
+                let mut remembered = Remembered::from(now, Vec::new());
                 let ending = end_record(&self.0.driver, &entry.key, &mut remembered).await?;
                 let has_ended = ending == Ending::Ended;
                 if has_ended {

@@ -77,9 +77,12 @@ impl Inner {
 
     /// Whether a commit now would do nothing.
     fn is_idle(&self, state: &State) -> bool {
-        let live = state.draft.as_ref().and_then(|draft| draft.ordinary.live());
-        let is_due = |live| self.core.lifetimes.touch(live, self.core.clock.now()).is_some();
-        state.log.is_empty() && !live.is_some_and(is_due)
+        let Some(draft) = &state.draft else { return state.log.is_empty() };
+        let now = self.core.clock.now();
+        let is_due = |live| self.core.lifetimes.touch(live, now).is_some();
+        state.log.is_empty()
+            && !draft.has_expired(now)
+            && !draft.ordinary.live().is_some_and(is_due)
     }
 
     /// Ends the part of the request that could send cookies, and says what its head must carry.
@@ -100,7 +103,7 @@ impl Inner {
         let Err(error) = committed else {
             return Ok(self.answer(state, moment, head.cache_control.is_some()));
         };
-        state.stage = Stage::Late;
+        state.end_head();
         // Nobody can save these any more in a way that the client would learn of. A `destroy` that has not
         // been carried out is tried once more when the handle goes.
         if self.turn.try_lock().is_ok() {
@@ -125,7 +128,7 @@ impl Inner {
         moment: Moment,
         is_cached_as_said: bool,
     ) -> HeadChanges {
-        state.stage = Stage::Late;
+        state.end_head();
         self.finish_cookies(&mut state, moment);
         let changes = Self::head_changes(&mut state, is_cached_as_said);
         self.tell(state, &changes);
@@ -155,5 +158,13 @@ impl Inner {
         };
         let vary = state.used || !set_cookies.is_empty();
         HeadChanges { set_cookies, cache_control, vary }
+    }
+}
+
+impl State {
+    /// The head is sent: what it gave the browser is no longer this request's alone.
+    fn end_head(&mut self) {
+        self.stage = Stage::Late;
+        self.made_permanent = None;
     }
 }

@@ -163,19 +163,11 @@ async fn carry_out_end(
 ) -> Result<Ending, Error> {
     let mut remembered = Remembered::from(now, progress.earlier_ends.clone());
     progress.done.unsettled = Some(Unsettled::End { until: remembered.until });
-    let ending = match end.ordinary {
-        Target::Record(key) => end_record(&core.driver, &key, &mut remembered).await?,
-        // What stands there has expired: else it would not have been unknown.
-        Target::Unknown(key) => {
-            let ending = look_at_end(&core.driver, &key, &remembered).await?;
-            ending.unwrap_or(Ending::Ended)
-        }
-        Target::Nothing => Ending::Ended,
-    };
+    let ending = end_target(&core.driver, end.ordinary, &mut remembered).await?;
     if ending == Ending::Overtaken {
         return Ok(ending);
     }
-    if let Target::Record(key) = &end.ordinary {
+    if let Some(key) = &end.ordinary.record() {
         note_end(core, error::Record::Session, key, &mut progress.events);
     }
     progress.ended = true;
@@ -197,6 +189,28 @@ async fn carry_out_end(
     Ok(ending)
 }
 
+/// Ends a session, if nobody else has ended it or taken its place.
+async fn end_target(
+    driver: &Driver,
+    target: Target,
+    remembered: &mut Remembered,
+) -> Result<Ending, Error> {
+    match target {
+        Target::Record { key, expires_at } => {
+            remembered.expires_at = expires_at;
+            let ending = end_record(driver, &key, remembered).await;
+            remembered.expires_at = None;
+            ending
+        }
+        // What stands there has expired: else it would not have been unknown.
+        Target::Unknown(key) => {
+            let ending = look_at_end(driver, &key, remembered).await?;
+            Ok(ending.unwrap_or(Ending::Ended))
+        }
+        Target::Nothing => Ok(Ending::Ended),
+    }
+}
+
 /// The tombstones of an end.
 pub(crate) struct Remembered {
     /// Until when one that is made now is kept.
@@ -204,12 +218,14 @@ pub(crate) struct Remembered {
     now: Timestamp,
     /// Until when those are kept that this request may have left itself.
     own: Vec<Timestamp>,
+    /// Until when the record was to live at least, if this request has seen it live.
+    expires_at: Option<Timestamp>,
 }
 
 impl Remembered {
     /// A tombstone that is made now, and those that earlier tries may have left.
     pub(crate) fn from(now: Timestamp, own: Vec<Timestamp>) -> Self {
-        Self { until: now.saturating_add(REMEMBERED), now, own }
+        Self { until: now.saturating_add(REMEMBERED), now, own, expires_at: None }
     }
 }
 
@@ -240,11 +256,14 @@ async fn look_at_end(
     key: &StoreKey,
     remembered: &Remembered,
 ) -> Result<Option<Ending>, Error> {
-    let Remembered { now, own, .. } = remembered;
+    let Remembered { now, own, expires_at, .. } = remembered;
+    // It has not expired, so somebody has ended it, though the tombstone may be gone by now.
+    let was_ended = own.is_empty() && expires_at.is_some_and(|expires_at| *now < expires_at);
     let mut ending = None;
     let show = |_, at| {
         ending = match at {
             At::Ended { until } if *now < until && !own.contains(&until) => Some(Ending::Overtaken),
+            At::Ended { .. } | At::Nothing if was_ended => Some(Ending::Overtaken),
             At::Ended { .. } | At::Nothing => Some(Ending::Ended),
             At::Record { .. } => None,
         };
@@ -256,7 +275,7 @@ async fn look_at_end(
 /// The cookies that the browser may hold of a session that was destroyed.
 fn cookies_to_remove(request: &Request, end: &End) -> Vec<Which> {
     let carried = &request.carried;
-    let session = carried.session.was_carried() || matches!(end.ordinary, Target::Record(_));
+    let session = carried.session.was_carried() || matches!(end.ordinary, Target::Record { .. });
     let permanent = carried.permanent.was_carried() || end.permanent.is_some();
     let mut cookies = Vec::new();
     if session {
@@ -403,7 +422,7 @@ pub(crate) fn remember_until(core: &Core) -> Timestamp {
 
 /// What a `destroy` that came to no commit was to end.
 pub(crate) struct Abandoned {
-    pub(crate) ordinary: Option<StoreKey>,
+    pub(crate) ordinary: Target,
     /// Other sessions of a doubled cookie.
     pub(crate) others: Vec<StoreKey>,
     pub(crate) permanent: Option<StoreKey>,
@@ -415,7 +434,7 @@ impl Abandoned {
     /// Its records live on: whoever is told of it may end them by their ids.
     pub(crate) fn tell_of_no_runtime(self, core: &Core) {
         let mut events = Vec::new();
-        for key in self.ordinary.iter().chain(&self.others).chain(&self.permanent) {
+        for key in self.ordinary.record().iter().chain(&self.others).chain(&self.permanent) {
             let error = StoreError::unavailable("there is no runtime any more");
             let error = Error::unavailable("ending the session", error);
             note_end_failed(core, key, error, &mut events);
@@ -430,12 +449,15 @@ impl Abandoned {
 pub(crate) async fn end_abandoned(core: &Core, abandoned: Abandoned) {
     let mut remembered = Remembered::from(core.clock.now(), abandoned.earlier_ends);
     let mut events = Vec::new();
-    if let Some(key) = abandoned.ordinary {
-        match end_record(&core.driver, &key, &mut remembered).await {
-            Ok(Ending::Ended) => note_end(core, error::Record::Session, &key, &mut events),
-            Ok(Ending::Overtaken) => return,
-            Err(error) => note_end_failed(core, &key, error, &mut events),
+    let target = abandoned.ordinary;
+    let ending = end_target(&core.driver, target, &mut remembered).await;
+    match (ending, target.record()) {
+        (Ok(Ending::Overtaken), _) => return,
+        (Ok(Ending::Ended), Some(key)) => {
+            note_end(core, error::Record::Session, &key, &mut events);
         }
+        (Err(error), Some(key)) => note_end_failed(core, &key, error, &mut events),
+        (_, None) => {}
     }
     for key in abandoned.others {
         end_quietly(core, error::Record::Session, key, &mut events).await;

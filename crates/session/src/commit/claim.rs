@@ -21,6 +21,15 @@ use crate::{
 use dframework_session_store::StoreError;
 use std::sync::Arc;
 
+/// Where the session has ended there is nothing of it to claim, which the next look finds; the changes of the
+/// request are refused with its response.
+fn but_gone(result: Result<(), Error>) -> Result<(), Error> {
+    match result {
+        Err(error) if error.is_session_gone() => Ok(()),
+        result => result,
+    }
+}
+
 impl Inner {
     /// Removes a value from its record, if `check` lets what is there pass, and returns it.
     pub(crate) async fn claim(
@@ -29,6 +38,7 @@ impl Inner {
         check: impl Fn(&[u8]) -> Result<(), Error>,
     ) -> Result<Option<Json>, Error> {
         let _one_at_a_time = self.turn().await;
+        but_gone(self.let_expire().await)?;
         let mut queued = None;
         for round in 0..self.core.driver.rounds() {
             let Some((json, layer)) = self.claimable(key, &check)? else { return Ok(None) };
@@ -50,12 +60,7 @@ impl Inner {
                 Some(_) => pause(round).await,
             }
             let (ordinary, permanent) = self.reload().await?;
-            let begun = self.state().begin_again(ordinary, permanent);
-            match begun {
-                // There is nothing to claim; the changes of the request are refused with its response.
-                Err(error) if error.is_session_gone() => return Ok(None),
-                begun => begun?,
-            }
+            but_gone(self.state().begin_again(ordinary, permanent))?;
         }
         self.note_given_up(self.core.driver.rounds());
         let error = StoreError::unavailable("a value was claimed by others again and again");

@@ -32,12 +32,35 @@ pub(super) struct Plan {
 
 /// What a `destroy` finds in the place of a session.
 #[derive(Clone, Copy)]
-pub(super) enum Target {
-    /// A record that is to be ended.
-    Record(StoreKey),
+pub(crate) enum Target {
+    /// A record that is to be ended, and until when it was to live at least.
+    Record {
+        key: StoreKey,
+        expires_at: Option<Timestamp>,
+    },
     /// A token that nobody knew: a login may have taken its place since.
     Unknown(StoreKey),
     Nothing,
+}
+
+impl Target {
+    pub(crate) fn of(standing: &Standing) -> Self {
+        match (standing, standing.recorded_key()) {
+            (Standing::Unknown { key }, _) => Self::Unknown(*key),
+            (_, Some(key)) => {
+                let expires_at = standing.live().map(|live| live.expires_at);
+                Self::Record { key, expires_at }
+            }
+            _ => Self::Nothing,
+        }
+    }
+}
+
+impl Target {
+    /// The key of a record that is to be ended.
+    pub(super) fn record(self) -> Option<StoreKey> {
+        if let Self::Record { key, .. } = self { Some(key) } else { None }
+    }
 }
 
 /// `destroy`: these records end, and the cookies go.
@@ -155,10 +178,11 @@ impl Lifetimes {
         Timestamp::from_millis(deadline.div_ceil(self.step).saturating_mul(self.step)).min(absolute)
     }
 
-    /// Until when the use of a session now lets it live, if that is longer than what is stored.
+    /// Until when the use of a session now lets it live, if that is longer than what is stored. What has expired
+    /// stays so.
     pub(super) fn touch(self, live: &Live, now: Timestamp) -> Option<Timestamp> {
         let expires_at = self.idle_deadline(now, live.record.absolute());
-        (expires_at > live.expires_at).then_some(expires_at)
+        (expires_at > live.expires_at && now < live.expires_at).then_some(expires_at)
     }
 }
 
@@ -229,11 +253,7 @@ fn steps(situation: &Situation<'_>) -> Result<Steps, Error> {
 
 fn end(draft: &Draft, moment: Moment) -> End {
     End {
-        ordinary: match (&draft.ordinary, draft.ordinary.recorded_key()) {
-            (Standing::Unknown { key }, _) => Target::Unknown(*key),
-            (_, Some(key)) => Target::Record(key),
-            _ => Target::Nothing,
-        },
+        ordinary: Target::of(&draft.ordinary),
         others: draft.others.clone(),
         permanent: draft.permanent.recorded_key(),
         removes_cookies: moment.sends_cookies(),

@@ -27,26 +27,21 @@ impl<'a> Contents<'a> {
     }
 
     /// Adds a value that the record did not hold.
-    fn add(&mut self, put: &'a Put) {
-        if let Some((json, expires_at)) = &put.value {
-            let sort = Sort::Stored { expires_at: *expires_at };
-            self.entries.push(Entry::new(&put.key, sort, json));
-            self.changed = true;
-        }
+    fn add(&mut self, put: Option<Entry<'a>>) {
+        self.changed |= put.is_some();
+        self.entries.extend(put);
     }
 
     /// Puts a value, or nothing, in the place of one that the record holds.
-    fn replace(&mut self, entry: Entry<'a>, put: &'a Put) {
-        let Some((json, expires_at)) = &put.value else {
-            self.changed = true;
-            return;
-        };
-        let sort = Sort::Stored { expires_at: *expires_at };
-        if sort == entry.sort && **json == *entry.value {
-            self.entries.push(entry);
-        } else {
-            self.entries.push(Entry::new(&put.key, sort, json));
-            self.changed = true;
+    fn replace(&mut self, entry: Entry<'a>, put: Option<Entry<'a>>) {
+        match put {
+            Some(put) if put.sort == entry.sort && put.value == entry.value => {
+                self.entries.push(entry);
+            }
+            put => {
+                self.entries.extend(put);
+                self.changed = true;
+            }
         }
     }
 }
@@ -125,6 +120,8 @@ impl Draft {
             return Contents::default();
         }
         let hidden = self.base(layer).is_none();
+        // What this request has stored for a moment may be over.
+        let entry_of = |put: &'a Put| put.entry().filter(|entry| !stale(entry));
         let mut contents = Contents::default();
         contents.entries.reserve_exact(record.map_or(0, Record::count) + self.puts.len());
         for entry in record.into_iter().flat_map(Record::entries) {
@@ -135,22 +132,22 @@ impl Draft {
                 Ordering::Equal => !is_value,
                 Ordering::Greater => false,
             }) {
-                contents.add(put);
+                contents.add(entry_of(put));
             }
             let is_of_key = |put: &&Put| is_value && put.key.as_bytes() == entry.key;
-            if let Some(put) = puts.next_if(is_of_key) {
-                contents.replace(entry, put);
-                continue;
-            }
-            let replaced = self.replaces_message(&entry);
-            let goes = hidden || replaced || is_value && permanent.has(&entry);
-            if !goes && !stale(&entry) {
-                contents.entries.push(entry);
-            } else if goes && (replaced || !stale(&entry)) {
-                contents.changed = true;
+            match puts.next_if(is_of_key) {
+                Some(put) if stale(&entry) => contents.add(entry_of(put)),
+                Some(put) => contents.replace(entry, entry_of(put)),
+                // A message that is taken away goes at once, and not only as its companion does.
+                None if !is_value && (hidden || self.replaces_message(&entry)) => {
+                    contents.changed = true;
+                }
+                None if stale(&entry) => {}
+                None if is_value && (hidden || permanent.has(&entry)) => contents.changed = true,
+                None => contents.entries.push(entry),
             }
         }
-        puts.for_each(|put| contents.add(put));
+        puts.for_each(|put| contents.add(entry_of(put)));
         contents
     }
 

@@ -24,6 +24,7 @@ mod layers;
 mod lifecycle;
 mod lifetimes;
 mod memory_store;
+mod model;
 mod outcomes;
 mod owned;
 mod permanent;

@@ -139,7 +139,7 @@ impl Jar {
 }
 
 /// How a client presents itself.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Client {
     /// No `Sec-Fetch-Dest`: curl, or an API client.
     Plain,
