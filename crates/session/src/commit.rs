@@ -98,8 +98,12 @@ impl Inner {
         // First the turn, then the plan: what waits here must see what those before it have committed.
         let _one_at_a_time = self.turn().await;
         let moment = self.begin(occasion);
-        if moment != Moment::Failure {
-            self.let_expire().await?;
+        if moment != Moment::Failure
+            && let Err(error) = self.let_expire().await
+            // Who has changed nothing is not told that the store is down.
+            && self.state().log.has_changes()
+        {
+            return Err(error);
         }
         let Some(first) = self.plan(moment)? else { return Ok(()) };
         let earlier_ends = self.state().log.earlier_ends();

@@ -314,3 +314,15 @@ async fn a_commit_goes_on_when_nobody_waits_for_it() {
         assert_eq!(bench.is_alive(&jar).await, change == "set", "{change}");
     }
 }
+
+#[tokio::test]
+async fn a_reader_whose_session_expires_while_the_store_is_down_is_answered() {
+    let (store, bench) = in_a_probe();
+    let mut jar = bench.visitor().await;
+    let handle = bench.open(&jar, Client::Plain, "GET");
+    assert_eq!(handle.get("name").await.unwrap(), Some("guest".to_owned()));
+    bench.clock.advance(3 * HOUR);
+    store.fail_all(Fault::Unavailable);
+    let head = bench.answer(&mut jar, &handle, 200).await.unwrap();
+    assert!(head.set_cookies.is_empty());
+}
