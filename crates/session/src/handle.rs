@@ -429,7 +429,7 @@ impl SessionHandle {
         }
     }
 
-    /// Subtracts from a number; otherwise as [`Session::increment`].
+    /// Subtracts from a number.
     ///
     /// As [`Session::decrement`](crate::Session::decrement).
     ///
@@ -475,7 +475,7 @@ impl SessionHandle {
         self.try_remember(key, || async { Ok(make().await) }).await
     }
 
-    /// As [`Session::remember`], with a function that may fail; then nothing is stored.
+    /// As `remember`, with a function that may fail; then nothing is stored.
     ///
     /// As [`Session::try_remember`](crate::Session::try_remember).
     ///
