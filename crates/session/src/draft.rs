@@ -120,6 +120,8 @@ pub(crate) struct Draft {
     pub(crate) permanent: Standing,
     /// Live sessions whose tokens the same cookie carried behind the one that won.
     pub(crate) others: Vec<StoreKey>,
+    /// When the records were loaded first.
+    pub(crate) loaded_at: Timestamp,
     /// Bit n: flash values of generation n are seen.
     visible: u8,
     /// The flash generation that was used last, in this session or the one that it replaces.
@@ -158,11 +160,12 @@ impl Found<'_> {
 impl Draft {
     /// On the heap: most requests do not use their session, and a handle without a draft is small.
     pub(crate) fn boxed(loaded: Loaded, visible: u8, clock: Clock) -> Box<Self> {
-        let Loaded { ordinary, permanent, others } = loaded;
+        let Loaded { ordinary, permanent, others, at } = loaded;
         let mut draft = Box::new(Self {
             ordinary,
             permanent,
             others,
+            loaded_at: at,
             visible,
             last_generation: BEFORE_THE_FIRST,
             clock,

@@ -17,6 +17,8 @@ pub(crate) struct Loaded {
     pub(crate) permanent: Standing,
     /// Live sessions behind the one that won, where a cookie came more than once.
     pub(crate) others: Vec<StoreKey>,
+    /// When they were looked up.
+    pub(crate) at: Timestamp,
 }
 
 /// Loads what these tokens open, in one round trip.
@@ -29,7 +31,7 @@ pub(crate) async fn load<'a>(
     if let Driver::Memory(memory) = driver {
         return Ok(from_memory(memory, session, permanent, now));
     }
-    let mut loaded = Loaded::nothing();
+    let mut loaded = Loaded::nothing(now);
     let mut tokens: Vec<Token> = session.copied().collect();
     let ordinary_count = tokens.len();
     tokens.extend(permanent);
@@ -56,7 +58,7 @@ pub(crate) fn from_memory<'a>(
     permanent: impl Iterator<Item = &'a Token>,
     now: Timestamp,
 ) -> Loaded {
-    let mut loaded = Loaded::nothing();
+    let mut loaded = Loaded::nothing(now);
     let found = |token: &Token| {
         let key = token.in_process_key();
         judge(*token, key, memory.load(&key).into(), now)
@@ -67,8 +69,8 @@ pub(crate) fn from_memory<'a>(
 }
 
 impl Loaded {
-    fn nothing() -> Self {
-        Self { ordinary: Standing::Absent, permanent: Standing::Absent, others: Vec::new() }
+    fn nothing(at: Timestamp) -> Self {
+        Self { ordinary: Standing::Absent, permanent: Standing::Absent, others: Vec::new(), at }
     }
 
     fn meet_ordinary(&mut self, found: Standing) {
@@ -122,7 +124,11 @@ fn is_permanent(record: &Record) -> bool {
 fn only_its_own(found: Standing) -> Standing {
     match found {
         Standing::Live(Live { key, record, .. }) if !record.is_for_key(&key) => {
-            Standing::Corrupt { key, why: "it was written for another session" }
+            let why = match record.names_a_key() {
+                true => "it was written for another session",
+                false => "it does not say for which session it was written",
+            };
+            Standing::Corrupt { key, why }
         }
         found => found,
     }

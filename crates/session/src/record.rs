@@ -234,6 +234,11 @@ impl Record {
         self.place_of_key().is_some_and(|place| self.bytes()[place] == *beginning(key))
     }
 
+    /// Whether the record says for which key it was written.
+    pub(crate) fn names_a_key(&self) -> bool {
+        self.place_of_key().is_some()
+    }
+
     /// Where the stamp says for which key the record was written.
     fn place_of_key(&self) -> Option<Range<usize>> {
         let bytes = self.bytes();

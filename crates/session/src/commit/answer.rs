@@ -142,8 +142,9 @@ impl Inner {
         if is_untold {
             self.tell_noted();
         }
-        if !changes.set_cookies.is_empty() {
-            self.core.tell_of_first_cookie(self.request.https);
+        let is_secure = self.core.cookies.are_secure();
+        if is_secure && !self.request.https && !changes.set_cookies.is_empty() {
+            self.core.listeners.tell_of_https();
         }
     }
 
