@@ -98,12 +98,8 @@ impl Inner {
         // First the turn, then the plan: what waits here must see what those before it have committed.
         let _one_at_a_time = self.turn().await;
         let moment = self.begin(occasion);
-        if moment != Moment::Failure
-            && let Err(error) = self.let_expire().await
-            // Who has changed nothing is not told that the store is down.
-            && self.state().log.has_changes()
-        {
-            return Err(error);
+        if moment != Moment::Failure && self.state().log.has_changes() {
+            self.let_expire().await?;
         }
         let Some(first) = self.plan(moment)? else { return Ok(()) };
         let earlier_ends = self.state().log.earlier_ends();
@@ -123,7 +119,7 @@ impl Inner {
         self.take_over(progress, result)
     }
 
-    /// Loads the records again if one has expired since: nothing may bring it back.
+    /// Loads the records again if one has expired since: no change may bring it back.
     ///
     /// Another request may have let it live longer meanwhile. A `destroy` ends it, expired or not.
     async fn let_expire(&self) -> Result<(), Error> {
