@@ -253,13 +253,16 @@ impl Inner {
         }
         let (mut ordinary, mut permanent) = (draft.ordinary.clone(), draft.permanent.clone());
         if let Some(ended) = done.ended {
-            // A new session still takes the place of a token that nobody knew.
-            if !matches!(ordinary, Standing::Unknown { .. }) {
+            // What is made anew still takes the place of a token that nobody knew.
+            let is_known = |standing: &Standing| standing.unknown_key().is_none();
+            if is_known(&ordinary) {
                 ordinary = Standing::Absent;
             }
             draft.hide_shown();
             if ended == Ended::Both {
-                permanent = Standing::Absent;
+                if is_known(&permanent) {
+                    permanent = Standing::Absent;
+                }
                 // A `destroy` that was called meanwhile is still to be carried out.
                 log.destroy = log.destroy && !is_same_log;
             }
