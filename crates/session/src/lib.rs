@@ -117,6 +117,8 @@ mod value;
 
 mod memory;
 
+mod stealth;
+
 #[cfg(feature = "tower")]
 pub mod tower;
 
