@@ -1,9 +1,22 @@
 //! Sessions that are kept in the cookie, sealed: what the driver `stealth` is made of, and not the driver itself.
 //!
-//! `xaes.rs` is the cipher. It reads no clock, no store and no request.
+//! `xaes.rs` is the cipher, `keys.rs` the keys, `header.rs` what a seal says of its session, `seal.rs` the text of the
+//! cookie, `plain.rs` what has been opened. None of them reads a clock, a store or a request.
 #![cfg_attr(
     not(test),
     expect(dead_code, reason = "the driver that calls these is under construction")
 )]
 
+mod header;
+mod keys;
+mod plain;
+mod seal;
 mod xaes;
+
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use keys::{Kid, kid};
+pub(crate) use plain::Plain;

