@@ -25,7 +25,7 @@ const LOGGED_IN: u8 = 0x01;
 const CRITICAL: u8 = 0x80;
 
 /// How far the clock of another instance may be ahead of this one.
-const AHEAD: Duration = Duration::from_secs(5 * 60);
+pub(super) const AHEAD: Duration = Duration::from_secs(5 * 60);
 /// Browsers keep no cookie for longer, so a permanent seal that is older was kept by somebody else.
 pub(crate) const LONGEST_KEPT: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
