@@ -144,7 +144,7 @@ pub enum DriverName {
     Memory,
     /// In a table of `SQLite`, `PostgreSQL` or `MariaDB`.
     Database,
-    /// In the cookie itself, sealed: nothing on the server. Needs `key`.
+    /// In the cookie itself, sealed: nothing on the server. Needs `key`, except in [`Env::Local`].
     Stealth,
     /// In Redis or Valkey. Needs `sessionRedisUrl`.
     Redis,
@@ -712,9 +712,16 @@ impl Config {
 
     fn check_driver(&self) -> Result<(), Error> {
         match self.driver.value {
-            Some(DriverName::Stealth) if self.key.value.is_none() => Err(self.driver.refuse(
-                format_args!("is \"stealth\", which needs {}: {}", self.key.name, key::EXPECTED),
-            )),
+            // In `local`, a file of the library's own serves.
+            Some(DriverName::Stealth)
+                if self.key.value.is_none() && self.env.value != Env::Local =>
+            {
+                Err(self.driver.refuse(format_args!(
+                    "is \"stealth\", which needs {}: {}",
+                    self.key.name,
+                    key::EXPECTED
+                )))
+            }
             Some(DriverName::Redis) if self.redis_url.value.is_none() => {
                 Err(self.driver.refuse(format_args!(
                     "is \"redis\", which needs {}: expected a URL such as redis://127.0.0.1:6379",

@@ -339,6 +339,17 @@ fn values_that_are_not_allowed_are_refused_with_those_that_are() {
 }
 
 #[test]
+fn stealth_needs_a_key_but_in_local() {
+    let parts = ["app.key", "openssl rand -hex 32", "Config::generate_key()"];
+    assert_refused(toml("sessionDriver = 'stealth'"), &parts, "production");
+    assert_shows(
+        toml("sessionDriver = 'stealth'\nenv = 'local'"),
+        &["driver: Some(Stealth)", "key: None"],
+        "local",
+    );
+}
+
+#[test]
 fn names_at_their_bounds_are_taken() {
     for entry in [
         format!("sessionTable = 'a{}'", "_".repeat(62)),
