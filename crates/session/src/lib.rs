@@ -125,6 +125,10 @@ pub mod tower;
 #[cfg(any(doc, doctest))]
 pub mod manual;
 
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub use clock::Clock;
 pub use config::{Config, DriverName, Env, SameSite};
 pub use dframework_session_store as store;

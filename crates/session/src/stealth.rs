@@ -4,9 +4,10 @@
 //! cookie, `plain.rs` what has been opened, `revocation.rs` what has ended before its time, `key_file.rs` a key for
 //! development. None of them reads a clock, a store or a request.
 #![cfg_attr(
-    not(test),
+    not(any(test, fuzzing)),
     expect(dead_code, reason = "the driver that calls these is under construction")
 )]
+#![cfg_attr(fuzzing, allow(dead_code, reason = "the targets do not reach all of it"))]
 
 mod header;
 mod key_file;
@@ -16,6 +17,8 @@ mod revocation;
 mod seal;
 mod xaes;
 
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]

@@ -66,7 +66,7 @@ impl Secret {
     }
 
     /// A key of these bytes, though a configuration would refuse them: those of a test are no secret.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn of_test(bytes: &[u8]) -> Self {
         Self(Zeroizing::new(bytes.to_vec()))
     }

@@ -148,7 +148,7 @@ fn without_end(bytes: &[u8]) -> Option<usize> {
 }
 
 /// Seals plain bytes that no header may write.
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(super) fn sealed_plain(ring: &Ring, purpose: Purpose, plain: &[u8]) -> String {
     let (kid, lock) = ring.sealing(purpose);
     let nonce = [7; NONCE];
