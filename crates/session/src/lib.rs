@@ -119,6 +119,8 @@ mod value;
 
 mod memory;
 
+mod stealth;
+
 #[cfg(feature = "tower")]
 pub mod tower;
 
@@ -127,6 +129,10 @@ pub mod testing;
 
 #[cfg(any(doc, doctest))]
 pub mod manual;
+
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 
 pub use clock::Clock;
 pub use config::{Config, DriverName, Env, SameSite};
