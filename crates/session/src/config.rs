@@ -186,7 +186,10 @@ pub(crate) struct Settings {
     pub(crate) store_timeout: Duration,
     pub(crate) max_sessions: usize,
     pub(crate) max_bytes: usize,
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the database driver"))]
+    #[cfg_attr(
+        not(any(test, feature = "sqlite")),
+        expect(dead_code, reason = "for the database driver")
+    )]
     pub(crate) database_url: String,
     pub(crate) table: String,
     #[cfg_attr(not(test), expect(dead_code, reason = "for the redis driver"))]
@@ -458,7 +461,8 @@ impl Config {
         self
     }
 
-    /// The database of the database driver. `sqlite://data/sessions.db` by default, which needs no server.
+    /// The database of the database driver, in this version an `SQLite` file. `sqlite://data/sessions.db` by default,
+    /// which needs no server; it is found from the working directory.
     pub fn database_url(mut self, url: impl Into<String>) -> Self {
         self.database_url.set("Config::database_url", url.into());
         self
@@ -708,6 +712,16 @@ impl Config {
     /// The error for a driver that this build does not have.
     pub(crate) fn refuse_driver(&self, why: impl std::fmt::Display) -> Error {
         self.driver.refuse(why)
+    }
+
+    /// The error for a database that this build does not talk to. What stands behind the scheme may be a password.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn refuse_database_url(&self) -> Error {
+        let url = &self.database_url.value;
+        let scheme = url.split_once(':').map_or("no scheme", |(scheme, _)| scheme);
+        self.database_url.refuse(format_args!(
+            "is a URL with {scheme:?}; this build has sqlite: expected a URL such as sqlite://data/sessions.db"
+        ))
     }
 
     fn check_driver(&self) -> Result<(), Error> {
