@@ -348,7 +348,6 @@ impl Draft {
             }
             for put in self.puts.iter().filter(|put| put.layer == layer) {
                 if let Some((json, expires_at)) = &put.value {
-                    let json = json;
                     let found = Found { json, generation: None, expires_at: *expires_at };
                     seen.insert(&put.key, found);
                 }
@@ -362,7 +361,6 @@ impl Draft {
         for layer in [Layer::Flash, Layer::Now] {
             for put in self.puts.iter().filter(|put| put.layer == layer) {
                 if let Some((json, _)) = &put.value {
-                    let json = json;
                     seen.insert(&put.key, Found { json, generation: None, expires_at: None });
                 }
             }
@@ -398,7 +396,7 @@ impl Draft {
 
     fn only_now(&self, key: &str) -> Option<Found<'_>> {
         let (json, _) = self.put_at(key.as_bytes(), Layer::Now)?.value.as_ref()?;
-        Some(Found { json: json, generation: None, expires_at: None })
+        Some(Found { json, generation: None, expires_at: None })
     }
 
     fn flash(&self, key: &str) -> Option<Found<'_>> {

@@ -309,7 +309,7 @@ fn permanent_step(situation: &Situation<'_>, contents: &Contents<'_>) -> Result<
         }
         let presented = unknown_key(&draft.permanent);
         let mut header = Header::new(*now, ten_years, Nature::Permanent);
-        let record = situation.write(&mut header, &contents)?;
+        let record = situation.write(&mut header, contents)?;
         return Ok(Step::Create { presented, record, expires_at: ten_years });
     };
     let mut header = live.record.header();
@@ -320,7 +320,7 @@ fn permanent_step(situation: &Situation<'_>, contents: &Contents<'_>) -> Result<
     if !contents.changed && !renewed {
         return Ok(Step::Nothing);
     }
-    let record = situation.write(&mut header, &contents)?;
+    let record = situation.write(&mut header, contents)?;
     let held = live.into();
     // Where its cookie cannot be removed, an empty record stays behind it.
     if contents.entries.is_empty() && situation.moment.sends_cookies() {
