@@ -35,12 +35,18 @@ pub(crate) enum Which {
 pub(crate) struct Carried {
     /// Tokens in the session cookie.
     pub(crate) session: Tokens,
-    /// Tokens in the companion `.p`.
-    pub(crate) permanent: Tokens,
-    /// The day on which `.p` was last sent, in days since 1970.
-    pub(crate) permanent_sent: u64,
+    /// The companion `.p`. Most requests come without, so it takes no room in a handle.
+    permanent: Option<Box<Permanent>>,
     /// Bit n: the companion `.f<n>`.
     pub(crate) flash: u8,
+}
+
+/// What the companion `.p` brought.
+#[derive(Default)]
+struct Permanent {
+    tokens: Tokens,
+    /// The day on which it was last sent, in days since 1970.
+    sent: u64,
 }
 
 /// The well-formed tokens under one name, in the order of the request.
@@ -50,8 +56,10 @@ pub(crate) struct Tokens {
     /// Duplicates are rare, so they alone cost an allocation.
     more: Vec<Token>,
     /// How often the name was there, with a token or without.
-    seen: usize,
+    seen: u8,
 }
+
+static NO_TOKENS: Tokens = Tokens { first: None, more: Vec::new(), seen: 0 };
 
 impl Tokens {
     /// The tokens to try, in order.
@@ -121,7 +129,8 @@ impl Cookies {
         }
         let mut doubled = false;
         if self.is_unique {
-            for tokens in [&mut carried.session, &mut carried.permanent] {
+            let permanent = carried.permanent.as_mut().map(|permanent| &mut permanent.tokens);
+            for tokens in [Some(&mut carried.session), permanent].into_iter().flatten() {
                 if tokens.is_duplicated() {
                     tokens.refuse();
                     doubled = true;
@@ -186,15 +195,26 @@ impl Cookies {
 }
 
 impl Carried {
+    /// Tokens in the companion `.p`.
+    pub(crate) fn permanent(&self) -> &Tokens {
+        self.permanent.as_ref().map_or(&NO_TOKENS, |permanent| &permanent.tokens)
+    }
+
+    /// The day on which `.p` was last sent, in days since 1970.
+    pub(crate) fn permanent_sent(&self) -> u64 {
+        self.permanent.as_ref().map_or(0, |permanent| permanent.sent)
+    }
+
     fn note(&mut self, companion: &[u8], value: &[u8]) {
         match companion {
             b"" => self.session.add(Token::parse(value)),
             b".p" => {
                 let (token, sent) = permanent_value(value);
-                if token.is_some() && self.permanent.first.is_none() {
-                    self.permanent_sent = sent;
+                let permanent = self.permanent.get_or_insert_default();
+                if token.is_some() && permanent.tokens.first.is_none() {
+                    permanent.sent = sent;
                 }
-                self.permanent.add(token);
+                permanent.tokens.add(token);
             }
             [b'.', b'f', digit @ b'0'..=b'7'] => self.flash |= 1 << (digit - b'0'),
             _ => {}
@@ -244,7 +264,8 @@ fn pairs_beginning_with<'a>(
 
 /// Splits at the first `=`.
 fn split(part: &[u8]) -> Option<(&[u8], &[u8])> {
-    let equals = memchr(b'=', part)?;
+    // It follows a name that begins with ours, so it is near: a search would cost more to begin.
+    let equals = part.iter().position(|byte| *byte == b'=')?;
     Some((trim_end(&part[..equals]), trim_end(trim_start(&part[equals + 1..]))))
 }
 

@@ -584,7 +584,8 @@ impl Inner {
             return true;
         }
         let Driver::Memory(memory) = &self.core.driver else { return false };
-        let Carried { session, permanent, .. } = &self.request.carried;
+        let carried = &self.request.carried;
+        let (session, permanent) = (&carried.session, carried.permanent());
         let now = self.core.clock.now();
         let loaded = from_memory(memory, session.iter(), permanent.iter(), now);
         state.draft = Some(self.draft(loaded));
@@ -596,7 +597,8 @@ impl Inner {
         if self.state().draft.is_some() {
             return Ok(());
         }
-        let Carried { session, permanent, .. } = &self.request.carried;
+        let carried = &self.request.carried;
+        let (session, permanent) = (&carried.session, carried.permanent());
         let now = self.core.clock.now();
         let loaded = load(&self.core.driver, session.iter(), permanent.iter(), now).await?;
         tell_of_unreadable(&loaded.ordinary);
@@ -617,8 +619,9 @@ impl Inner {
             Some(draft) => (draft.ordinary.clone(), draft.permanent.clone()),
             None => return Ok((Standing::Absent, Standing::Absent)),
         };
-        let Carried { session, permanent: carried, .. } = &self.request.carried;
-        let (one, other) = (tokens(&ordinary, session), tokens(&permanent, carried));
+        let carried = &self.request.carried;
+        let one = tokens(&ordinary, &carried.session);
+        let other = tokens(&permanent, carried.permanent());
         let now = self.core.clock.now();
         let loaded = load(&self.core.driver, one.iter(), other.iter(), now).await?;
         let (new_ordinary, new_permanent) = (loaded.ordinary, loaded.permanent);
@@ -733,6 +736,10 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        // Most requests have logged nothing, or committed it.
+        if self.state.get_mut().unwrap_or_else(PoisonError::into_inner).log.is_empty() {
+            return;
+        }
         let mut state = self.state();
         self.end_destroyed(&mut state);
         if state.stage == Stage::Late && state.log.has_changes() {

@@ -266,7 +266,7 @@ impl Sessions {
         if doubled {
             self.0.tell_of_doubled_cookie();
         }
-        let minds = carried.flash != 0 || carried.permanent.was_carried();
+        let minds = carried.flash != 0 || carried.permanent().was_carried();
         let field = |field: LazyField<'a>| if minds { field() } else { None };
         let purpose = Purpose::of(head.method, field(head.fetch_dest), field(head.purpose));
         let https = head.scheme == Some("https");
@@ -302,6 +302,9 @@ impl Sessions {
         head: ResponseHead<'_>,
     ) -> Result<HeadChanges, CommitError> {
         let inner = &handle.0;
+        if inner.finish_unused() {
+            return Ok(HeadChanges::default());
+        }
         if let Some(changes) = inner.finish_idle(head) {
             return Ok(changes);
         }
@@ -322,6 +325,9 @@ impl Sessions {
         head: ResponseHead<'_>,
     ) -> Result<HeadChanges, CommitError> {
         let inner = &handle.0;
+        if inner.finish_unused() {
+            return Ok(HeadChanges::default());
+        }
         if let Some(changes) = inner.finish_idle(head) {
             return Ok(changes);
         }

@@ -164,14 +164,15 @@ where
                 StateProjection::Running { future } => {
                     let Some(handle) = this.handle else { return future.poll(context) };
                     let entered = scope::enter(handle.clone());
-                    let response = match ready!(future.poll(context)) {
+                    let mut response = match ready!(future.poll(context)) {
                         Ok(response) => response,
                         Err(error) => return Poll::Ready(Err(error)),
                     };
                     match respond::commit_now(handle, &response) {
                         Ok(committed) => {
                             *this.handle = None;
-                            return Poll::Ready(Ok(respond::answer(response, committed)));
+                            respond::answer(&mut response, committed);
+                            return Poll::Ready(Ok(response));
                         }
                         Err(commit) => {
                             let response = Some(response);
@@ -182,8 +183,9 @@ where
                 }
                 StateProjection::Committing { commit, response } => {
                     let committed = ready!(commit.as_mut().poll(context));
-                    let response = response.take().expect(POLLED_AFTER_ITS_END);
-                    return Poll::Ready(Ok(respond::answer(response, committed)));
+                    let mut response = response.take().expect(POLLED_AFTER_ITS_END);
+                    respond::answer(&mut response, committed);
+                    return Poll::Ready(Ok(response));
                 }
                 StateProjection::Ended => panic!("{POLLED_AFTER_ITS_END}"),
             }

@@ -49,23 +49,30 @@ impl Inner {
     fn permanent_to_send_again(&self, state: &State) -> Option<Token> {
         let live = state.draft.as_ref()?.permanent.live()?;
         let carried = &self.request.carried;
-        if !carried.permanent.iter().any(|token| *token == live.token) {
+        if !carried.permanent().iter().any(|token| *token == live.token) {
             return None;
         }
         let today = day(self.core.clock.now());
-        let is_due = today.saturating_sub(carried.permanent_sent) >= RESEND_AFTER_DAYS;
+        let is_due = today.saturating_sub(carried.permanent_sent()) >= RESEND_AFTER_DAYS;
         (is_due && self.request.purpose.shows_a_page()).then_some(live.token)
     }
 
-    /// Ends a request that has not used its session, or changed nothing in it, unless something is to be
-    /// written for it all the same.
+    /// Ends a request that has not used its session; returns whether it is one.
+    ///
+    /// A page that does not look at its messages shows them no longer all the same, so its head is not done.
+    pub(crate) fn finish_unused(&self) -> bool {
+        let mut state = self.state();
+        let is_unused = !state.used && self.request.carried.flash == 0;
+        if is_unused {
+            state.stage = Stage::Late;
+        }
+        is_unused
+    }
+
+    /// Ends a request that has changed nothing in its session, unless something is to be written for it all
+    /// the same.
     pub(crate) fn finish_idle(&self, head: ResponseHead<'_>) -> Option<HeadChanges> {
         let mut state = self.state();
-        // A page that does not look at its messages shows them no longer all the same.
-        if !state.used && self.request.carried.flash == 0 {
-            state.stage = Stage::Late;
-            return Some(HeadChanges::default());
-        }
         let moment = Occasion::Head { status: head.status }.moment(Stage::Open);
         // Whoever has the turn may still have something to send.
         let is_busy = self.busy.load(Ordering::SeqCst) > 0;

@@ -235,7 +235,7 @@ async fn look_at_end(
 fn cookies_to_remove(request: &Request, end: &End) -> Vec<Which> {
     let carried = &request.carried;
     let session = carried.session.was_carried() || matches!(end.ordinary, Target::Record(_));
-    let permanent = carried.permanent.was_carried() || end.permanent.is_some();
+    let permanent = carried.permanent().was_carried() || end.permanent.is_some();
     let mut cookies = Vec::new();
     if session {
         cookies.push(Which::Session);

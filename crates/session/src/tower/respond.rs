@@ -20,6 +20,9 @@ pub(super) fn commit_now<R>(
     handle: &SessionHandle,
     response: &Response<R>,
 ) -> Result<Committed, Commit> {
+    if handle.0.finish_unused() {
+        return Ok(Ok(HeadChanges::default()));
+    }
     let status = response.status().as_u16();
     let cache_control = response.headers().get(header::CACHE_CONTROL).map(HeaderValue::as_bytes);
     let head = ResponseHead::new(status).with_cache_control(cache_control);
@@ -37,19 +40,16 @@ pub(super) fn commit_now<R>(
     }
 }
 
-/// The application's response with our fields, or, when the commit failed, one of our own.
-pub(super) fn answer<R: Default>(mut response: Response<R>, committed: Committed) -> Response<R> {
-    match committed {
-        Ok(changes) => {
-            apply(response.headers_mut(), changes);
-            response
-        }
+/// Puts our fields into the application's response; when the commit failed, one of our own takes its place.
+pub(super) fn answer<R: Default>(response: &mut Response<R>, committed: Committed) {
+    let changes = match committed {
+        Ok(changes) => changes,
         Err(CommitError { error, head }) => {
-            let mut response = status(error.status());
-            apply(response.headers_mut(), head);
-            response
+            *response = status(error.status());
+            head
         }
-    }
+    };
+    apply(response.headers_mut(), changes);
 }
 
 /// A response with this status and nothing else.
