@@ -17,7 +17,7 @@ use crate::{
     draft::Standing,
     driver::{At, Driver},
     error::{Error, Kind, Record},
-    handle::{Inner, Stage, State},
+    handle::{Inner, Stage, State, Work},
     queue::Turn,
     sessions::Core,
     value::Json,
@@ -25,13 +25,7 @@ use crate::{
 use apply::{Ended, Progress, Round, apply, end_quietly};
 use decide::{Plan, Situation, decide};
 use dframework_session_store::{StoreError, StoreKey};
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 /// When a commit happens, and what that allows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -94,11 +88,10 @@ impl Inner {
     /// Commits the log, round after round.
     pub(crate) async fn commit(&self, occasion: Occasion) -> Result<(), Error> {
         // First the turn, then the plan: what waits here must see what those before it have committed.
-        let _one_at_a_time = self.turn().await;
+        let _one_at_a_time = self.turn.take().await;
         let moment = self.begin(occasion);
         let Some(first) = self.plan(moment)? else { return Ok(()) };
-        let earlier_ends = self.state().log.earlier_ends();
-        let mut progress = Progress { earlier_ends, ..Progress::default() };
+        let mut progress = Progress::default();
         let result = match self.rounds(moment, first, &mut progress).await {
             Ok(mark) => self.confirm_permanent(&progress).await.map(|()| mark),
             Err(error) => Err(error),
@@ -116,14 +109,13 @@ impl Inner {
 
     /// Ends the permanent record that this request has made: its cookie does not go out.
     async fn end_own_permanent(&self) {
-        let made = self.state().made_permanent.take();
+        let made = self.state().work.as_mut().and_then(|work| work.made_permanent.take());
         if let Some(key) = made {
             end_quietly(&self.core, key).await;
-            let mut state = self.state();
-            if let Some(draft) = &mut state.draft
-                && draft.permanent.key() == Some(key)
+            if let Some(work) = &mut self.state().work
+                && work.draft.permanent.key() == Some(key)
             {
-                draft.permanent = Standing::Absent;
+                work.draft.permanent = Standing::Absent;
             }
         }
     }
@@ -138,39 +130,26 @@ impl Inner {
         moment
     }
 
-    /// Waits until nobody else talks to the store for this request.
-    ///
-    /// A free turn is taken without tokio's cooperative budget, which could make even that wait: in memory a
-    /// commit must be ready at its first poll.
-    pub(crate) async fn turn(&self) -> OwnTurn<'_> {
-        // Counted before the wait, and uncounted when it is given up, too.
-        let busy = Busy::with(&self.busy);
-        let guard = match self.turn.try_lock() {
-            Ok(turn) => turn,
-            Err(_) => self.turn.lock().await,
-        };
-        OwnTurn { _guard: guard, _busy: busy }
-    }
-
     /// The plan for what is in the log now; `None` when there is nothing to do.
     fn plan(&self, moment: Moment) -> Result<Option<(Plan, Mark)>, Error> {
         let state = self.state();
-        let Some(draft) = &state.draft else { return Ok(None) };
-        if let (Some(refused), true) = (&state.log.refused, moment != Moment::Failure) {
+        let Some(work) = &state.work else { return Ok(None) };
+        let Work { draft, log, .. } = &**work;
+        if let (Some(refused), true) = (&log.refused, moment != Moment::Failure) {
             return Err(refused.again());
         }
         let plan = decide(&Situation {
             draft,
-            log: &state.log,
+            log,
             aged: self.aged(&state, moment),
             request: &self.request,
             lifetimes: self.core.lifetimes,
             moment,
             now: self.core.clock.now(),
-            stamp: if state.log.has_changes() { self.core.stamp()? } else { None },
+            stamp: if log.has_changes() { self.core.stamp()? } else { None },
         })?;
-        let mark = Mark::of(&state.log);
-        let is_idle = plan.is_nothing() && !state.log.destroy && !state.log.has_changes();
+        let mark = Mark::of(log);
+        let is_idle = plan.is_nothing() && !log.destroy && !log.has_changes();
         Ok((!is_idle).then_some((plan, mark)))
     }
 
@@ -199,7 +178,7 @@ impl Inner {
             self.settle(progress, mark)?;
             match applied? {
                 Round::Done => return plan.refused.map_or(Ok(mark), Err),
-                Round::Overtaken if !self.state().log.has_login() => return Ok(mark),
+                Round::Overtaken if !self.has_login() => return Ok(mark),
                 Round::Overtaken | Round::Lost => {}
             }
             if turn.is_none() {
@@ -217,7 +196,8 @@ impl Inner {
     fn settle(&self, progress: &mut Progress, mark: Mark) -> Result<(), Error> {
         let done = std::mem::take(&mut progress.done);
         let mut state = self.state();
-        let State { draft: Some(draft), log, .. } = &mut *state else { return Ok(()) };
+        let Some(work) = &mut state.work else { return Ok(()) };
+        let Work { draft, log, .. } = &mut **work;
         let is_same_log = mark.epoch == log.epoch;
         if let (true, Some(step)) = (is_same_log, done.unsettled) {
             log.leave_unsettled(step);
@@ -247,9 +227,26 @@ impl Inner {
     /// Loads the records again, replays the log on them and makes a new plan.
     async fn plan_again(&self, moment: Moment) -> Result<(Plan, Mark), Error> {
         let (ordinary, permanent) = self.reload().await?;
-        self.state().begin_again(ordinary, permanent)?;
+        self.begin_again(ordinary, permanent)?;
         let planned = self.plan(moment).map_err(unreplayable)?;
-        Ok(planned.unwrap_or_else(|| (Plan::nothing(), Mark::of(&self.state().log))))
+        Ok(planned.unwrap_or_else(|| (Plan::nothing(), self.mark())))
+    }
+
+    fn begin_again(&self, ordinary: Standing, permanent: Standing) -> Result<(), Error> {
+        match &mut self.state().work {
+            Some(work) => work.begin_again(ordinary, permanent),
+            None => Ok(()),
+        }
+    }
+
+    /// Everything that is in the log now.
+    fn mark(&self) -> Mark {
+        let nothing = Mark { epoch: 0, operations: 0 };
+        self.state().work.as_ref().map_or(nothing, |work| Mark::of(&work.log))
+    }
+
+    fn has_login(&self) -> bool {
+        self.state().work.as_ref().is_some_and(|work| work.log.has_login())
     }
 
     /// Whether a commit would not need the store.
@@ -264,7 +261,7 @@ impl Inner {
             return Ok(());
         }
         let wrote_session = progress.ordinary.is_some();
-        let session = self.state().draft.as_ref().and_then(|draft| draft.ordinary.key());
+        let session = self.state().work.as_ref().and_then(|work| work.draft.ordinary.key());
         let Some(key) = session.filter(|_| !wrote_session) else { return Ok(()) };
         let mut ended = false;
         let show = |_, at| ended = matches!(at, At::Ended { .. });
@@ -275,10 +272,11 @@ impl Inner {
     /// Makes what was committed the state of this request.
     fn take_over(&self, progress: Progress, result: Result<Mark, Error>) -> Result<(), Error> {
         let mut state = self.state();
-        let state = &mut *state;
-        let Some(draft) = &mut state.draft else { return result.map(drop) };
+        let State { work: Some(work), lines: sent, .. } = &mut *state else {
+            return result.map(drop);
+        };
+        let Work { draft, log, made, made_permanent, .. } = &mut **work;
         let gone = matches!(&result, Err(error) if error.is_session_gone());
-        let log = &mut state.log;
         match &result {
             Ok(mark) if mark.epoch == log.epoch => {
                 log.drop_first(mark.operations);
@@ -303,14 +301,14 @@ impl Inner {
             lines.remove(Which::Permanent);
             permanent = Standing::Ended;
         }
-        state.made_permanent = progress.made_permanent.or(state.made_permanent);
+        *made_permanent = progress.made_permanent.or(*made_permanent);
         if progress.ended || progress.overtaken {
-            state.lines.clear();
+            sent.clear();
         }
-        state.lines.merge(lines);
+        sent.merge(lines);
         if let Some(generation) = progress.generation {
             draft.see(generation);
-            state.made |= 1 << generation;
+            *made |= 1 << generation;
         }
         draft.go_on(ordinary, permanent);
         let replayed = draft.replay(log);
@@ -318,34 +316,12 @@ impl Inner {
     }
 }
 
-/// That nobody else commits for this request.
-pub(crate) struct OwnTurn<'a> {
-    _guard: tokio::sync::MutexGuard<'a, ()>,
-    _busy: Busy<'a>,
-}
-
-/// One that has the turn or waits for it.
-struct Busy<'a>(&'a AtomicUsize);
-
-impl<'a> Busy<'a> {
-    fn with(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::SeqCst);
-        Self(count)
-    }
-}
-
-impl Drop for Busy<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-impl State {
+impl Work {
     /// Starts again on other records, and carries the log out on them.
     ///
     /// What does not apply to them is an error, and the log is dropped as a whole.
     fn begin_again(&mut self, ordinary: Standing, permanent: Standing) -> Result<(), Error> {
-        let Self { draft: Some(draft), log, .. } = self else { return Ok(()) };
+        let Self { draft, log, .. } = self;
         log.settle_unsettled(&draft.permanent, &ordinary, &permanent);
         let was_live = draft.ordinary.live().is_some();
         draft.rebase(ordinary, permanent);

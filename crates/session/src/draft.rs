@@ -143,10 +143,10 @@ impl Found<'_> {
 }
 
 impl Draft {
-    /// On the heap: most requests do not use their session, and a handle without a draft is small.
-    pub(crate) fn boxed(loaded: Loaded, visible: u8, clock: Clock) -> Box<Self> {
+    /// The records as they were loaded, without any change.
+    pub(crate) fn new(loaded: Loaded, visible: u8, clock: Clock) -> Self {
         let Loaded { ordinary, permanent, others } = loaded;
-        let mut draft = Box::new(Self {
+        let mut draft = Self {
             ordinary,
             permanent,
             others,
@@ -159,7 +159,7 @@ impl Draft {
             owner: None,
             rotate: false,
             renew: false,
-        });
+        };
         draft.continue_generations();
         draft
     }

@@ -16,13 +16,14 @@ use crate::{
     lines::Lines,
     load::{self, from_memory, load, tokens},
     sessions::Core,
+    turn::OwnTurn,
     value,
 };
 use dframework_session_store::{SessionId, StoreKey};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicUsize},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -51,9 +52,7 @@ pub(crate) struct Inner {
     pub(crate) request: Request,
     state: Mutex<State>,
     /// Whoever talks to a store for this request; commits of one request go one after the other.
-    pub(crate) turn: tokio::sync::Mutex<()>,
-    /// How many have the turn or wait for it.
-    pub(crate) busy: AtomicUsize,
+    pub(crate) turn: OwnTurn,
 }
 
 /// What the request's head said.
@@ -76,19 +75,26 @@ pub(crate) struct State {
     pub(crate) stage: Stage,
     /// The handler has used the session, so the response depends on it.
     pub(crate) used: bool,
-    /// What was loaded, with the changes; `None` until the session is used.
-    pub(crate) draft: Option<Box<Draft>>,
+    /// What was loaded and what became of it; `None` until the session is used. On the heap: most requests do
+    /// not use their session, and a handle without it is small.
+    pub(crate) work: Option<Box<Work>>,
+    /// The Set-Cookie lines of what has been committed.
+    pub(crate) lines: Lines,
+}
+
+/// What a request does with its session.
+pub(crate) struct Work {
+    /// What was loaded, with the changes.
+    pub(crate) draft: Draft,
     pub(crate) log: Log,
     /// Bit n: a flash value of generation n was read.
     pub(crate) read: u8,
     /// Bit n: this request made flash values of generation n.
     pub(crate) made: u8,
-    /// The permanent record that this request has made.
-    pub(crate) made_permanent: Option<StoreKey>,
     /// Bit n: generation n is kept for one more request.
     pub(crate) kept: u8,
-    /// The Set-Cookie lines of what has been committed.
-    pub(crate) lines: Lines,
+    /// The permanent record that this request has made.
+    pub(crate) made_permanent: Option<StoreKey>,
 }
 
 /// The loaded state, while it is locked.
@@ -101,20 +107,9 @@ struct Loaded<'a> {
 
 impl SessionHandle {
     pub(crate) fn new(core: Arc<Core>, request: Request) -> Self {
-        let state = State {
-            stage: Stage::Open,
-            used: false,
-            draft: None,
-            log: Log::default(),
-            read: 0,
-            made: 0,
-            made_permanent: None,
-            kept: 0,
-            lines: Lines::default(),
-        };
-        let (state, turn) = (Mutex::new(state), tokio::sync::Mutex::new(()));
-        let busy = AtomicUsize::new(0);
-        Self(Arc::new(Inner { core, request, state, turn, busy }))
+        let lines = Lines::default();
+        let state = State { stage: Stage::Open, used: false, work: None, lines };
+        Self(Arc::new(Inner { core, request, state: Mutex::new(state), turn: OwnTurn::default() }))
     }
 
     /// The sessions that opened this handle.
@@ -200,9 +195,9 @@ impl SessionHandle {
     pub async fn destroy(&self) -> Result<(), Error> {
         self.0.load().await?;
         let mut state = self.0.state();
-        state.log.destroy();
-        if let Some(draft) = &mut state.draft {
-            draft.destroy();
+        if let Some(work) = &mut state.work {
+            work.log.destroy();
+            work.draft.destroy();
         }
         Ok(())
     }
@@ -309,7 +304,9 @@ impl SessionHandle {
         if state.stage == Stage::Late {
             return Err(Error::new(Kind::Late { doing: "keeping flash messages" }));
         }
-        state.kept |= self.0.request.carried.flash;
+        if let Some(work) = &mut state.work {
+            work.kept |= self.0.request.carried.flash;
+        }
         Ok(())
     }
 
@@ -538,15 +535,11 @@ impl Inner {
 
     /// Loads the records if nobody has, and looks at them.
     async fn with<R>(&self, look: impl FnOnce(Loaded<'_>) -> R) -> Result<R, Error> {
-        self.load().await?;
-        let mut state = self.state();
-        let State { stage, draft: Some(draft), log, read, .. } = &mut *state else {
-            return Err(Error::new(Kind::Outside));
-        };
-        if !log.destroy {
-            draft.check_readable()?;
+        if let Some(state) = self.load_now() {
+            return look_at(state, look);
         }
-        Ok(look(Loaded { stage: *stage, draft, log, read }))
+        self.load_from_store().await?;
+        look_at(self.state(), look)
     }
 
     async fn change(&self, operation: Operation) -> Result<(), Error> {
@@ -570,31 +563,31 @@ impl Inner {
 
     /// Loads the records that the request's cookies name, once.
     async fn load(&self) -> Result<(), Error> {
-        match self.load_now() {
-            true => Ok(()),
-            false => self.load_from_store().await,
+        if self.load_now().is_none() {
+            self.load_from_store().await?;
         }
+        Ok(())
     }
 
-    /// Loads what needs no waiting: whether everything is there now.
-    fn load_now(&self) -> bool {
+    /// Loads what needs no waiting: the state, if everything is there now.
+    fn load_now(&self) -> Option<MutexGuard<'_, State>> {
         let mut state = self.state();
         state.used = true;
-        if state.draft.is_some() {
-            return true;
+        if state.work.is_some() {
+            return Some(state);
         }
-        let Driver::Memory(memory) = &self.core.driver else { return false };
+        let Driver::Memory(memory) = &self.core.driver else { return None };
         let carried = &self.request.carried;
         let (session, permanent) = (&carried.session, carried.permanent());
         let now = self.core.clock.now();
         let loaded = from_memory(memory, session.iter(), permanent.iter(), now);
-        state.draft = Some(self.draft(loaded));
-        true
+        state.work = Some(self.begin_work(loaded));
+        Some(state)
     }
 
     async fn load_from_store(&self) -> Result<(), Error> {
-        let _turn = self.turn().await;
-        if self.state().draft.is_some() {
+        let _turn = self.turn.take().await;
+        if self.state().work.is_some() {
             return Ok(());
         }
         let carried = &self.request.carried;
@@ -605,18 +598,20 @@ impl Inner {
         tell_of_unreadable(&loaded.permanent);
         let mut state = self.state();
         // Another task may have been here first; its changes stand.
-        state.draft.get_or_insert_with(|| self.draft(loaded));
+        state.work.get_or_insert_with(|| self.begin_work(loaded));
         Ok(())
     }
 
-    fn draft(&self, loaded: load::Loaded) -> Box<Draft> {
-        Draft::boxed(loaded, self.request.carried.flash, self.core.clock.clone())
+    fn begin_work(&self, loaded: load::Loaded) -> Box<Work> {
+        let draft = Draft::new(loaded, self.request.carried.flash, self.core.clock.clone());
+        let log = Log::default();
+        Box::new(Work { draft, log, read: 0, made: 0, kept: 0, made_permanent: None })
     }
 
     /// Loads the records of this request again, for a replay.
     pub(crate) async fn reload(&self) -> Result<(Standing, Standing), Error> {
-        let (ordinary, permanent) = match &self.state().draft {
-            Some(draft) => (draft.ordinary.clone(), draft.permanent.clone()),
+        let (ordinary, permanent) = match &self.state().work {
+            Some(work) => (work.draft.ordinary.clone(), work.draft.permanent.clone()),
             None => return Ok((Standing::Absent, Standing::Absent)),
         };
         let carried = &self.request.carried;
@@ -633,15 +628,30 @@ impl Inner {
 
     /// Where the ordinary record is, if it lives.
     pub(crate) fn ordinary_key(&self) -> Option<StoreKey> {
-        self.state().draft.as_ref()?.ordinary.live().map(|live| live.key)
+        self.state().work.as_ref()?.draft.ordinary.live().map(|live| live.key)
     }
 
     /// The key at which commits of this request meet others.
     pub(crate) fn queue_key(&self) -> Option<StoreKey> {
         let state = self.state();
-        let draft = state.draft.as_ref()?;
+        let draft = &state.work.as_ref()?.draft;
         draft.ordinary.key().or_else(|| draft.permanent.key())
     }
+}
+
+/// Shows the loaded state, where nothing forbids to work on it.
+fn look_at<R>(
+    mut state: MutexGuard<'_, State>,
+    look: impl FnOnce(Loaded<'_>) -> R,
+) -> Result<R, Error> {
+    let State { stage, work: Some(work), .. } = &mut *state else {
+        return Err(Error::new(Kind::Outside));
+    };
+    let Work { draft, log, read, .. } = &mut **work;
+    if !log.destroy {
+        draft.check_readable()?;
+    }
+    Ok(look(Loaded { stage: *stage, draft, log, read }))
 }
 
 fn tell_of_unreadable(standing: &Standing) {
@@ -714,36 +724,33 @@ impl Inner {
         }
         state.stage = Stage::Late;
         // A `save` that is under way is carried to its end.
-        if let Ok(_turn) = self.turn.try_lock() {
-            self.end_destroyed(&mut state);
-            state.log.forget();
+        if let (Some(_turn), Some(work)) = (self.turn.try_take(), &mut state.work) {
+            self.end_destroyed(work);
+            work.log.forget();
         }
     }
 
     /// Carries a `destroy` out that no commit will.
-    fn end_destroyed(&self, state: &mut State) {
-        let (true, Some(draft)) = (state.log.destroy, &state.draft) else { return };
-        if !draft.ordinary.is_ended() {
+    fn end_destroyed(&self, work: &mut Work) {
+        let Work { draft, log, .. } = work;
+        if log.destroy && !draft.ordinary.is_ended() {
             let mut others = draft.others.clone();
             others.extend(draft.permanent.recorded_key());
-            let earlier_ends = state.log.earlier_ends();
+            let earlier_ends = log.earlier_ends();
             let ordinary = draft.ordinary.recorded_key();
             self.core.end_detached(Abandoned { ordinary, others, earlier_ends });
         }
-        state.log.destroy = false;
+        log.destroy = false;
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // Most requests have logged nothing, or committed it.
-        if self.state.get_mut().unwrap_or_else(PoisonError::into_inner).log.is_empty() {
-            return;
-        }
-        let mut state = self.state();
-        self.end_destroyed(&mut state);
-        if state.stage == Stage::Late && state.log.has_changes() {
-            event::dropped_changes(&state.log.keys());
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let (stage, Some(mut work)) = (state.stage, state.work.take()) else { return };
+        self.end_destroyed(&mut work);
+        if stage == Stage::Late && work.log.has_changes() {
+            event::dropped_changes(&work.log.keys());
         }
     }
 }

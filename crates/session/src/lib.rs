@@ -112,6 +112,7 @@ mod event;
 mod key;
 mod lines;
 mod queue;
+mod turn;
 mod value;
 
 mod memory;

@@ -9,7 +9,6 @@ use crate::{
     sessions::{CommitError, HeadChanges, ResponseHead},
     token::Token,
 };
-use std::sync::atomic::Ordering;
 
 /// After this many days a navigation sends `.p` again, since browsers forget it 400 days after it was set.
 const RESEND_AFTER_DAYS: u64 = 30;
@@ -17,20 +16,20 @@ const RESEND_AFTER_DAYS: u64 = 30;
 impl Inner {
     /// The flash generations that this response ends: bit n stands for generation n.
     pub(super) fn aged(&self, state: &State, moment: Moment) -> u8 {
-        // A handler whose session could not be loaded has shown no message.
-        let has_failed = state.used && state.draft.is_none();
-        match moment {
-            Moment::Answer if !has_failed => {
-                let aged = self.request.purpose.aged(self.request.carried.flash, state.read);
-                aged & !state.made & !state.kept
+        let carried = self.request.carried.flash;
+        match (moment, &state.work) {
+            (Moment::Answer, Some(work)) => {
+                self.request.purpose.aged(carried, work.read) & !work.made & !work.kept
             }
+            // A handler whose session could not be loaded has shown no message.
+            (Moment::Answer, None) if !state.used => self.request.purpose.aged(carried, 0),
             _ => 0,
         }
     }
 
     /// The lines that need no commit: messages that have been shown go, `.p` is sent again.
     fn finish_cookies(&self, state: &mut State, moment: Moment) {
-        let ended = state.draft.as_ref().is_some_and(|draft| draft.ordinary.is_ended());
+        let ended = state.work.as_ref().is_some_and(|work| work.draft.ordinary.is_ended());
         if moment != Moment::Answer || ended {
             return;
         }
@@ -47,7 +46,7 @@ impl Inner {
     }
 
     fn permanent_to_send_again(&self, state: &State) -> Option<Token> {
-        let live = state.draft.as_ref()?.permanent.live()?;
+        let live = state.work.as_ref()?.draft.permanent.live()?;
         let carried = &self.request.carried;
         if !carried.permanent().iter().any(|token| *token == live.token) {
             return None;
@@ -75,8 +74,7 @@ impl Inner {
         let mut state = self.state();
         let moment = Occasion::Head { status: head.status }.moment(Stage::Open);
         // Whoever has the turn may still have something to send.
-        let is_busy = self.busy.load(Ordering::SeqCst) > 0;
-        if is_busy || moment == Moment::Upgrade || !self.is_idle(&state) {
+        if self.turn.is_taken() || moment == Moment::Upgrade || !self.is_idle(&state) {
             return None;
         }
         Some(self.answer(&mut state, moment, head.cache_control.is_some()))
@@ -84,9 +82,9 @@ impl Inner {
 
     /// Whether a commit now would do nothing.
     fn is_idle(&self, state: &State) -> bool {
-        let live = state.draft.as_ref().and_then(|draft| draft.ordinary.live());
+        let Some(work) = &state.work else { return true };
         let is_due = |live| self.core.lifetimes.touch(live, self.core.clock.now()).is_some();
-        state.log.is_empty() && !live.is_some_and(is_due)
+        work.log.is_empty() && !work.draft.ordinary.live().is_some_and(is_due)
     }
 
     /// Ends the part of the request that could send cookies, and says what its head must carry.
@@ -110,9 +108,9 @@ impl Inner {
         state.stage = Stage::Late;
         // Nobody can save these any more in a way that the client would learn of. A `destroy` that has not
         // been carried out is tried once more when the handle goes.
-        if self.turn.try_lock().is_ok() {
-            state.log.forget();
-            state.log.refused = None;
+        if let (Some(_turn), Some(work)) = (self.turn.try_take(), &mut state.work) {
+            work.log.forget();
+            work.log.refused = None;
         }
         // The response that stands in for the application's has no fields yet.
         let head = self.head_changes(&mut state, false);

@@ -35,8 +35,6 @@ pub(super) struct Progress {
     pub(super) made_permanent: Option<StoreKey>,
     /// The ordinary record as it is now, where this commit changed it.
     pub(super) ordinary: Option<Standing>,
-    /// Until when tombstones are kept that earlier tries of `destroy` may have left.
-    pub(super) earlier_ends: Vec<Timestamp>,
     /// Until when a touch lets the ordinary record live.
     pub(super) touched: Option<Timestamp>,
     pub(super) lines: Lines,
@@ -146,7 +144,7 @@ async fn carry_out_end(
     progress: &mut Progress,
     now: Timestamp,
 ) -> Result<Ending, Error> {
-    let mut remembered = Remembered::from(now, progress.earlier_ends.clone());
+    let mut remembered = Remembered::from(now, end.earlier.clone());
     progress.done.unsettled = Some(Unsettled::End { until: remembered.until });
     let ending = match end.ordinary {
         Target::Record(key) => end_record(&core.driver, &key, &mut remembered).await?,

@@ -13,7 +13,7 @@ use crate::{
     cookie::Which,
     draft::{Layer, Standing},
     error::{self, Error, Kind},
-    handle::{Inner, Stage, State},
+    handle::{Inner, Stage, Work},
     record::{Entry, Record},
     value::Json,
 };
@@ -27,7 +27,7 @@ impl Inner {
         key: &Arc<str>,
         check: impl Fn(&[u8]) -> Result<(), Error>,
     ) -> Result<Option<Json>, Error> {
-        let _one_at_a_time = self.turn().await;
+        let _one_at_a_time = self.turn.take().await;
         let mut queued = None;
         for round in 0..self.core.driver.rounds() {
             let Some((json, layer)) = self.claimable(key, &check)? else { return Ok(None) };
@@ -49,8 +49,7 @@ impl Inner {
                 Some(_) => pause(round).await,
             }
             let (ordinary, permanent) = self.reload().await?;
-            let begun = self.state().begin_again(ordinary, permanent);
-            match begun {
+            match self.begin_again(ordinary, permanent) {
                 // There is nothing to claim; the changes of the request are refused with its response.
                 Err(error) if error.is_session_gone() => return Ok(None),
                 begun => begun?,
@@ -67,7 +66,8 @@ impl Inner {
         check: &impl Fn(&[u8]) -> Result<(), Error>,
     ) -> Result<Option<(Json, Option<Layer>)>, Error> {
         let mut state = self.state();
-        let State { draft: Some(draft), log, read, .. } = &mut *state else { return Ok(None) };
+        let Some(work) = &mut state.work else { return Ok(None) };
+        let Work { draft, log, read, .. } = &mut **work;
         let Some(found) = draft.get(key) else { return Ok(None) };
         if draft.ordinary.is_ended() && !log.begins_anew() {
             return Err(Error::gone(error::Record::Session));
@@ -81,7 +81,7 @@ impl Inner {
     /// The step that takes the key out of one of the two records, and does nothing else.
     fn removal(&self, key: &str, layer: Layer) -> Result<Step, Error> {
         let state = self.state();
-        let draft = state.draft.as_ref();
+        let draft = state.work.as_ref().map(|work| &work.draft);
         let standing = draft.map(|draft| match layer {
             Layer::Permanent => &draft.permanent,
             _ => &draft.ordinary,
@@ -113,8 +113,8 @@ impl Inner {
     /// Goes on with the record that the claim has left.
     fn take_claimed(&self, key: &Arc<str>, layer: Layer, written: Written) -> Result<(), Error> {
         let mut state = self.state();
-        let (ordinary, permanent) = match &state.draft {
-            Some(draft) => (draft.ordinary.clone(), draft.permanent.clone()),
+        let (ordinary, permanent) = match &state.work {
+            Some(work) => (work.draft.ordinary.clone(), work.draft.permanent.clone()),
             None => return Ok(()),
         };
         let (ordinary, permanent) = match (written, layer) {
@@ -127,7 +127,9 @@ impl Inner {
             }
             _ => (ordinary, permanent),
         };
-        state.begin_again(ordinary, permanent)?;
+        if let Some(work) = &mut state.work {
+            work.begin_again(ordinary, permanent)?;
+        }
         drop(state);
         self.forget_in_log(key)
     }
@@ -135,7 +137,8 @@ impl Inner {
     /// Lets the request's own commit forget what is left of the key elsewhere.
     fn forget_in_log(&self, key: &Arc<str>) -> Result<(), Error> {
         let mut state = self.state();
-        let State { draft: Some(draft), log, .. } = &mut *state else { return Ok(()) };
+        let Some(work) = &mut state.work else { return Ok(()) };
+        let Work { draft, log, .. } = &mut **work;
         if draft.get(key).is_none() {
             return Ok(());
         }

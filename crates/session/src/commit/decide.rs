@@ -47,6 +47,8 @@ pub(super) struct End {
     pub(super) others: Vec<StoreKey>,
     pub(super) permanent: Option<StoreKey>,
     pub(super) removes_cookies: bool,
+    /// Until when tombstones are kept that earlier tries may have left.
+    pub(super) earlier: Vec<Timestamp>,
 }
 
 /// Where a record is and what was read there.
@@ -193,7 +195,7 @@ pub(super) fn decide(situation: &Situation<'_>) -> Result<Plan, Error> {
         return Ok(Plan::nothing());
     }
     let ends = log.destroy && !is_overtaken;
-    let mut plan = Plan { end: ends.then(|| end(draft, *moment)), ..Plan::nothing() };
+    let mut plan = Plan { end: ends.then(|| end(draft, log, *moment)), ..Plan::nothing() };
     if *moment == Moment::Failure || !log.has_changes() {
         if !log.destroy {
             plan.ordinary = touch(situation);
@@ -227,7 +229,7 @@ fn steps(situation: &Situation<'_>) -> Result<Steps, Error> {
     }
 }
 
-fn end(draft: &Draft, moment: Moment) -> End {
+fn end(draft: &Draft, log: &Log, moment: Moment) -> End {
     End {
         ordinary: match (&draft.ordinary, draft.ordinary.recorded_key()) {
             (Standing::Unknown { key }, _) => Target::Unknown(*key),
@@ -237,6 +239,7 @@ fn end(draft: &Draft, moment: Moment) -> End {
         others: draft.others.clone(),
         permanent: draft.permanent.recorded_key(),
         removes_cookies: moment.sends_cookies(),
+        earlier: log.earlier_ends(),
     }
 }
 
