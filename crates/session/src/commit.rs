@@ -20,7 +20,6 @@ use crate::{
     handle::{Inner, Stage, State, Work},
     queue::Turn,
     sessions::Core,
-    value::Json,
 };
 use apply::{Ended, Progress, Round, apply, end_quietly};
 use decide::{Plan, Situation, decide};
@@ -171,13 +170,14 @@ impl Inner {
         }
         for round in 0..core.driver.rounds() {
             let now = core.clock.now();
-            let applied = apply(core, &self.request, &plan, progress, now).await;
+            let refused = plan.refused.take();
+            let applied = apply(core, &self.request, plan, progress, now).await;
             if !applied.as_ref().is_err_and(Error::outcome_is_unknown) {
                 progress.done.unsettled = None;
             }
             self.settle(progress, mark)?;
             match applied? {
-                Round::Done => return plan.refused.map_or(Ok(mark), Err),
+                Round::Done => return refused.map_or(Ok(mark), Err),
                 Round::Overtaken if !self.has_login() => return Ok(mark),
                 Round::Overtaken | Round::Lost => {}
             }
@@ -407,7 +407,7 @@ pub(crate) async fn claim_to_the_end(
     inner: Arc<Inner>,
     key: Arc<str>,
     check: impl Fn(&[u8]) -> Result<(), Error> + Send + Sync + 'static,
-) -> Result<Option<Json>, Error> {
+) -> Result<Option<Vec<u8>>, Error> {
     if !inner.core.driver.waits() {
         return inner.claim(&key, check).await;
     }

@@ -5,17 +5,18 @@
 
 mod contents;
 
-pub(crate) use contents::Contents;
+pub(crate) use contents::{Age, Contents};
 
 use crate::{
     Clock,
     change::{Log, Operation, Refusal},
     error::{self, Error, Kind},
     flash::BEFORE_THE_FIRST,
+    key::order,
     load::Loaded,
     record::{Entry, LARGEST_RECORD, Nature, Record, Sort, Under},
     token::Token,
-    value::{self, Json},
+    value::{self, Named},
 };
 use dframework_session_store::{StoreKey, Timestamp, Version};
 use std::{collections::BTreeMap, sync::Arc};
@@ -74,21 +75,39 @@ impl Standing {
 }
 
 /// The layers that a user sees as one session.
+///
+/// In a record, the value of a key stands before its messages.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Layer {
     /// Seen in this request only, and never stored.
     Now,
-    Flash,
     Permanent,
     Ordinary,
+    Flash,
 }
 
 /// A value in a layer, or that there is none any more.
 #[derive(Clone)]
 struct Put {
-    key: Arc<str>,
+    named: Named,
     layer: Layer,
-    value: Option<(Json, Option<Timestamp>)>,
+    content: Content,
+}
+
+#[derive(Clone, Copy)]
+enum Content {
+    Value { expires_at: Option<Timestamp> },
+    Removed,
+}
+
+impl Put {
+    /// The JSON text, and when it expires.
+    fn value(&self) -> Option<(&[u8], Option<Timestamp>)> {
+        match self.content {
+            Content::Value { expires_at } => Some((self.named.json(), expires_at)),
+            Content::Removed => None,
+        }
+    }
 }
 
 /// Which of the loaded entries still count.
@@ -234,23 +253,28 @@ impl Draft {
     /// Carries out one operation, or none of it.
     pub(crate) fn apply(&mut self, operation: &Operation) -> Result<(), Error> {
         match operation {
-            Operation::Set { key, value, expires_at } => {
-                self.write(key, value.clone(), &Expiry::Set(*expires_at))?;
+            Operation::Set { value, expires_at } => {
+                self.write(value, &Expiry::Set(*expires_at))?;
             }
-            Operation::Permanent { entries } => self.write_permanent(entries)?,
-            Operation::Flash { key, value } => {
-                check_size(key, value.len())?;
-                self.remove(key, Layer::Now);
-                self.put(key, Layer::Flash, Some((value.clone(), None)));
+            Operation::Permanent { values } => self.write_permanent(values)?,
+            Operation::Flash { value } => {
+                check_size(value)?;
+                self.remove(value, Layer::Now);
+                self.put(value, Layer::Flash, Content::Value { expires_at: None });
             }
-            Operation::Now { key, value } => {
-                self.put(key, Layer::Now, Some((value.clone(), None)));
+            Operation::Now { value } => {
+                self.put(value, Layer::Now, Content::Value { expires_at: None });
             }
-            Operation::Forget { keys } => keys.iter().for_each(|key| self.forget(key)),
+            Operation::Forget { keys } => {
+                for key in keys {
+                    self.forget(&key.clone().into());
+                }
+            }
             Operation::Clear => self.clear(),
-            Operation::Remember { key, value } => {
-                if self.get(key).is_none_or(|found| value::is_null(found.json)) {
-                    self.write(key, value.clone(), &Expiry::Set(None))?;
+            Operation::Remember { value } => {
+                let found = self.under_key(value.key()).get();
+                if found.is_none_or(|found| value::is_null(found.json)) {
+                    self.write(value, &Expiry::Set(None))?;
                 }
             }
             Operation::Compute { key, compute } => {
@@ -261,7 +285,7 @@ impl Draft {
                         Error::new(Kind::Inapplicable { key: key.to_string(), why })
                     }
                 })?;
-                self.write(key, value, &Expiry::Keep)?;
+                self.write(&value, &Expiry::Keep)?;
             }
             Operation::Regenerate => self.rotate = true,
             Operation::SetOwner(owner) => self.set_owner(owner),
@@ -277,13 +301,18 @@ impl Draft {
             Operation::Flash { .. } | Operation::Regenerate => true,
             Operation::SetOwner(owner) => self.owner() != Some(owner),
             Operation::Permanent { .. } => !lives(&self.permanent),
-            Operation::Set { key, .. }
-            | Operation::Compute { key, .. }
-            | Operation::Remember { key, .. } => {
-                !lives(&self.ordinary) && self.stored(key, Layer::Permanent).is_none()
+            Operation::Set { value, .. } | Operation::Remember { value } => {
+                !lives(&self.ordinary) && !self.is_permanent(value.key())
+            }
+            Operation::Compute { key, .. } => {
+                !lives(&self.ordinary) && !self.is_permanent(key.as_bytes())
             }
             Operation::Forget { .. } | Operation::Clear | Operation::Now { .. } => false,
         }
+    }
+
+    fn is_permanent(&self, key: &[u8]) -> bool {
+        self.under_key(key).stored(Layer::Permanent).is_some()
     }
 
     pub(crate) fn destroy(&mut self) {
@@ -300,9 +329,7 @@ impl Draft {
             return Some(owner);
         }
         match (&self.ordinary, self.hidden) {
-            (Standing::Live(live), Hidden::Nothing | Hidden::Ordinary) => {
-                live.record.header().owner
-            }
+            (Standing::Live(live), Hidden::Nothing | Hidden::Ordinary) => live.record.owner(),
             _ => None,
         }
     }
@@ -313,11 +340,7 @@ impl Draft {
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<Found<'_>> {
-        let under = self.under(key, Layer::Ordinary);
-        self.only_now(key)
-            .or_else(|| self.flash_over(key, &under))
-            .or_else(|| self.stored(key, Layer::Permanent))
-            .or_else(|| self.stored_over(key, Layer::Ordinary, &under))
+        self.under_key(key.as_bytes()).get()
     }
 
     /// The JSON text of a value; `null` where there is none.
@@ -333,7 +356,7 @@ impl Draft {
         for layer in [Layer::Ordinary, Layer::Permanent] {
             for entry in self.base(layer).into_iter().flat_map(Record::entries) {
                 let name = entry.name();
-                match entry.sort {
+                match entry.sort() {
                     Sort::Stored { expires_at } if self.put_at(entry.key, layer).is_none() => {
                         let found = Found { json: entry.value, generation: None, expires_at };
                         seen.insert(name, found);
@@ -347,9 +370,8 @@ impl Draft {
                 }
             }
             for put in self.puts.iter().filter(|put| put.layer == layer) {
-                if let Some((json, expires_at)) = &put.value {
-                    let found = Found { json, generation: None, expires_at: *expires_at };
-                    seen.insert(&put.key, found);
+                if let Some((json, expires_at)) = put.value() {
+                    seen.insert(put.named.name(), Found { json, generation: None, expires_at });
                 }
             }
         }
@@ -360,8 +382,8 @@ impl Draft {
         }));
         for layer in [Layer::Flash, Layer::Now] {
             for put in self.puts.iter().filter(|put| put.layer == layer) {
-                if let Some((json, _)) = &put.value {
-                    seen.insert(&put.key, Found { json, generation: None, expires_at: None });
+                if let Some((json, expires_at)) = put.value() {
+                    seen.insert(put.named.name(), Found { json, generation: None, expires_at });
                 }
             }
         }
@@ -370,64 +392,38 @@ impl Draft {
 
     /// The layer of the loaded record in which `get` finds a value; `None` if this request has put it there.
     pub(crate) fn recorded_in(&self, key: &str) -> Option<Layer> {
-        if self.only_now(key).is_some() {
+        let view = self.under_key(key.as_bytes());
+        if view.only_now().is_some() {
             return None;
         }
-        let found = self.flash(key).map(|_| Layer::Flash).or_else(|| {
+        let found = view.flash().map(|_| Layer::Flash).or_else(|| {
             let layers = [Layer::Permanent, Layer::Ordinary];
-            layers.into_iter().find(|layer| self.stored(key, *layer).is_some())
+            layers.into_iter().find(|layer| view.stored(*layer).is_some())
         })?;
-        self.put_at(key.as_bytes(), found).is_none().then_some(found)
+        view.put_in(found).is_none().then_some(found)
     }
 
     /// Whether this request may remove a loaded entry: not a message that it cannot see.
     pub(crate) fn can_forget(&self, entry: &Entry<'_>) -> bool {
-        match entry.sort {
+        match entry.sort() {
             Sort::Stored { .. } => true,
             Sort::Flash { generation, .. } => self.sees(generation),
         }
     }
 
     /// The flash value that the next request may see, to be carried on.
-    pub(crate) fn stored_flash(&self, key: &str) -> Option<Json> {
-        let found = self.flash(key).filter(|found| found.generation.is_some())?;
-        Some(found.json.into())
+    pub(crate) fn stored_flash(&self, key: &str) -> Option<Named> {
+        let view = self.under_key(key.as_bytes());
+        let found = view.flash().filter(|found| found.generation.is_some())?;
+        Some(Named::new(key, &[found.json]))
     }
 
-    fn only_now(&self, key: &str) -> Option<Found<'_>> {
-        let (json, _) = self.put_at(key.as_bytes(), Layer::Now)?.value.as_ref()?;
-        Some(Found { json, generation: None, expires_at: None })
-    }
-
-    fn flash(&self, key: &str) -> Option<Found<'_>> {
-        self.flash_over(key, &self.under(key, Layer::Flash))
-    }
-
-    fn stored(&self, key: &str, layer: Layer) -> Option<Found<'_>> {
-        self.stored_over(key, layer, &self.under(key, layer))
-    }
-
-    /// What the loaded record of a layer holds under a key.
-    fn under(&self, key: &str, layer: Layer) -> Under<'_> {
-        self.base(layer).map_or_else(Under::default, |record| record.under(key, self.visible))
-    }
-
-    fn flash_over<'a>(&'a self, key: &str, under: &Under<'a>) -> Option<Found<'a>> {
-        if let Some(put) = self.put_at(key.as_bytes(), Layer::Flash) {
-            let json = &*put.value.as_ref()?.0;
-            return Some(Found { json, generation: None, expires_at: None });
-        }
-        let (_, generation, json) = under.flash?;
-        Some(Found { json, generation: Some(generation), expires_at: None })
-    }
-
-    fn stored_over<'a>(&'a self, key: &str, layer: Layer, under: &Under<'a>) -> Option<Found<'a>> {
-        let (json, expires_at) = match self.put_at(key.as_bytes(), layer) {
-            Some(put) => put.value.as_ref().map(|(json, expires_at)| (&**json, *expires_at)),
-            None => under.stored,
-        }?;
-        let lives = expires_at.is_none_or(|expires_at| self.clock.now() < expires_at);
-        lives.then_some(Found { json, generation: None, expires_at })
+    /// What there is under a key.
+    fn under_key<'k>(&self, key: &'k [u8]) -> View<'_, 'k> {
+        let start = self.puts.partition_point(|put| order(put.named.key(), key).is_lt());
+        let puts = &self.puts[start..];
+        let count = puts.iter().take_while(|put| order(put.named.key(), key).is_eq()).count();
+        View { draft: self, key, puts: &puts[..count] }
     }
 
     /// The loaded record of a layer, where it still counts.
@@ -440,43 +436,42 @@ impl Draft {
     }
 
     /// Writes a value where the key lives: a permanent key stays permanent.
-    fn write(&mut self, key: &Arc<str>, value: Json, expiry: &Expiry) -> Result<(), Error> {
-        let permanent = self.stored(key, Layer::Permanent).is_some();
+    fn write(&mut self, value: &Named, expiry: &Expiry) -> Result<(), Error> {
+        let view = self.under_key(value.key());
+        let permanent = view.stored(Layer::Permanent).is_some();
         let layer = if permanent { Layer::Permanent } else { Layer::Ordinary };
         if permanent && matches!(expiry, Expiry::Set(Some(_))) {
             let why = "it is permanent, and what expires sooner is not";
-            return Err(Error::new(Kind::Inapplicable { key: key.to_string(), why }));
+            return Err(Error::new(Kind::Inapplicable { key: value.name().to_owned(), why }));
         }
         let expires_at = match expiry {
             Expiry::Set(expires_at) => *expires_at,
-            Expiry::Keep => self.stored(key, layer).and_then(|found| found.expires_at),
+            Expiry::Keep => view.stored(layer).and_then(|found| found.expires_at),
         };
-        check_size(key, value.len())?;
-        self.remove_flash(key);
-        self.put(key, layer, Some((value, expires_at)));
+        check_size(value)?;
+        self.remove_flash(value);
+        self.put(value, layer, Content::Value { expires_at });
         Ok(())
     }
 
-    fn write_permanent(&mut self, entries: &[(Arc<str>, Json)]) -> Result<(), Error> {
+    fn write_permanent(&mut self, values: &[Named]) -> Result<(), Error> {
         match &self.permanent {
             Standing::Ended if self.hidden < Hidden::Everything => {
                 return Err(Error::gone(error::Record::Permanent));
             }
             _ => {}
         }
-        for (key, value) in entries {
-            check_size(key, value.len())?;
+        values.iter().try_for_each(check_size)?;
+        for value in values {
+            self.remove_flash(value);
+            self.remove(value, Layer::Ordinary);
+            self.put(value, Layer::Permanent, Content::Value { expires_at: None });
         }
-        for (key, value) in entries {
-            self.remove_flash(key);
-            self.remove(key, Layer::Ordinary);
-            self.put(key, Layer::Permanent, Some((value.clone(), None)));
-        }
-        self.renew |= !entries.is_empty();
+        self.renew |= !values.is_empty();
         Ok(())
     }
 
-    fn forget(&mut self, key: &Arc<str>) {
+    fn forget(&mut self, key: &Named) {
         self.remove_flash(key);
         self.remove(key, Layer::Permanent);
         self.remove(key, Layer::Ordinary);
@@ -499,51 +494,113 @@ impl Draft {
         self.hidden = self.hidden.max(Hidden::Ordinary);
     }
 
-    fn remove_flash(&mut self, key: &Arc<str>) {
-        self.remove(key, Layer::Now);
-        if self.flash(key).is_some() {
-            self.put(key, Layer::Flash, None);
+    /// Removes what hides the stored value of a key.
+    fn remove_flash(&mut self, named: &Named) {
+        let view = self.under_key(named.key());
+        let (is_now, is_message) = (view.only_now().is_some(), view.flash().is_some());
+        if is_now {
+            self.remove(named, Layer::Now);
+        }
+        if is_message {
+            self.put(named, Layer::Flash, Content::Removed);
         }
     }
 
     /// Removes a value from a layer, without a trace where there was none.
-    fn remove(&mut self, key: &Arc<str>, layer: Layer) {
-        if layer != Layer::Now && self.under(key, layer).stored.is_some() {
-            self.put(key, layer, None);
-        } else if let Ok(at) = self.position(key.as_bytes(), layer) {
+    fn remove(&mut self, named: &Named, layer: Layer) {
+        let recorded = self.under_key(named.key()).under(layer).value();
+        if layer != Layer::Now && recorded.is_some() {
+            self.put(named, layer, Content::Removed);
+        } else if let Ok(at) = self.position(named.key(), layer) {
             self.puts.remove(at);
         }
     }
 
-    fn put(&mut self, key: &Arc<str>, layer: Layer, value: Option<(Json, Option<Timestamp>)>) {
-        let key = key.clone();
-        match self.position(key.as_bytes(), layer) {
-            Ok(at) => self.puts[at].value = value,
-            Err(at) => self.puts.insert(at, Put { key, layer, value }),
+    fn put(&mut self, named: &Named, layer: Layer, content: Content) {
+        let put = Put { named: named.clone(), layer, content };
+        match self.position(named.key(), layer) {
+            Ok(at) => self.puts[at] = put,
+            Err(at) => self.puts.insert(at, put),
         }
     }
 
     fn put_at(&self, key: &[u8], layer: Layer) -> Option<&Put> {
-        /// Up to here it is cheaper to look at all than to order what is looked at.
-        const FEW: usize = 8;
-        if self.puts.len() <= FEW {
-            return self.puts.iter().find(|put| put.layer == layer && put.key.as_bytes() == key);
-        }
         self.position(key, layer).ok().map(|at| &self.puts[at])
     }
 
     fn position(&self, key: &[u8], layer: Layer) -> Result<usize, usize> {
-        self.puts.binary_search_by(|put| (put.key.as_bytes(), put.layer).cmp(&(key, layer)))
+        let by_place = |put: &Put| order(put.named.key(), key).then_with(|| put.layer.cmp(&layer));
+        self.puts.binary_search_by(by_place)
+    }
+}
+
+/// What there is under one key: what this request has put there, in the order of layers, over the records.
+#[derive(Clone, Copy)]
+struct View<'a, 'k> {
+    draft: &'a Draft,
+    key: &'k [u8],
+    puts: &'a [Put],
+}
+
+impl<'a> View<'a, '_> {
+    fn get(&self) -> Option<Found<'a>> {
+        let under = self.under(Layer::Ordinary);
+        self.only_now()
+            .or_else(|| self.flash_over(&under))
+            .or_else(|| self.stored(Layer::Permanent))
+            .or_else(|| self.stored_over(Layer::Ordinary, &under))
+    }
+
+    fn only_now(&self) -> Option<Found<'a>> {
+        let (json, expires_at) = self.put_in(Layer::Now)?.value()?;
+        Some(Found { json, generation: None, expires_at })
+    }
+
+    fn flash(&self) -> Option<Found<'a>> {
+        // What no companion shows need not be looked for.
+        let is_seen = self.draft.visible != 0;
+        self.flash_over(&if is_seen { self.under(Layer::Flash) } else { Under::default() })
+    }
+
+    fn stored(&self, layer: Layer) -> Option<Found<'a>> {
+        self.stored_over(layer, &self.under(layer))
+    }
+
+    /// What the loaded record of a layer holds under the key.
+    fn under(&self, layer: Layer) -> Under<'a> {
+        self.draft.base(layer).map_or_else(Under::default, |record| record.under(self.key))
+    }
+
+    fn flash_over(&self, under: &Under<'a>) -> Option<Found<'a>> {
+        if let Some(put) = self.put_in(Layer::Flash) {
+            let (json, expires_at) = put.value()?;
+            return Some(Found { json, generation: None, expires_at });
+        }
+        let (generation, json) = under.message(self.draft.visible)?;
+        Some(Found { json, generation: Some(generation), expires_at: None })
+    }
+
+    fn stored_over(&self, layer: Layer, under: &Under<'a>) -> Option<Found<'a>> {
+        let (json, expires_at) = match self.put_in(layer) {
+            Some(put) => put.value(),
+            None => under.value(),
+        }?;
+        let lives = expires_at.is_none_or(|expires_at| self.draft.clock.now() < expires_at);
+        lives.then_some(Found { json, generation: None, expires_at })
+    }
+
+    fn put_in(&self, layer: Layer) -> Option<&'a Put> {
+        self.puts.iter().find(|put| put.layer == layer)
     }
 }
 
 /// Refuses a value that fits no record.
-fn check_size(key: &str, value: usize) -> Result<(), Error> {
-    let size = key.len() + value;
+fn check_size(value: &Named) -> Result<(), Error> {
+    let size = value.text().len();
     if size <= LARGEST_RECORD {
         return Ok(());
     }
-    let largest = vec![(key.to_owned(), size)];
+    let largest = vec![(value.name().to_owned(), size)];
     Err(Error::new(Kind::TooLarge { size, limit: LARGEST_RECORD, largest }))
 }
 

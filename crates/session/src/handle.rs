@@ -151,7 +151,7 @@ impl SessionHandle {
     pub async fn set<V: Serialize>(&self, key: impl Accepts<V>, value: V) -> Result<(), Error> {
         let key = checked(key.name())?;
         let value = value::encode(key, &value)?;
-        self.0.change(Operation::Set { key: key.into(), value, expires_at: None }).await
+        self.0.change(Operation::Set { value, expires_at: None }).await
     }
 
     /// As [`Session::permanent`](crate::Session::permanent).
@@ -160,8 +160,8 @@ impl SessionHandle {
     ///
     /// As there.
     pub async fn permanent(&self, map: impl Serialize) -> Result<(), Error> {
-        let entries = value::encode_entries(&map)?;
-        self.0.change(Operation::Permanent { entries }).await
+        let values = value::encode_entries(&map)?;
+        self.0.change(Operation::Permanent { values }).await
     }
 
     /// As [`Session::flash`](crate::Session::flash).
@@ -172,7 +172,7 @@ impl SessionHandle {
     pub async fn flash<V: Serialize>(&self, key: impl Accepts<V>, value: V) -> Result<(), Error> {
         let key = checked(key.name())?;
         let value = value::encode(key, &value)?;
-        self.0.change(Operation::Flash { key: key.into(), value }).await
+        self.0.change(Operation::Flash { value }).await
     }
 
     /// As [`Session::forget`](crate::Session::forget).
@@ -279,7 +279,7 @@ impl SessionHandle {
         let key = checked(key.name())?;
         let value = value::encode(key, &value)?;
         let expires_at = Some(self.0.core.clock.now().saturating_add(lifetime));
-        self.0.change(Operation::Set { key: key.into(), value, expires_at }).await
+        self.0.change(Operation::Set { value, expires_at }).await
     }
 
     /// As [`Session::now`](crate::Session::now).
@@ -290,7 +290,7 @@ impl SessionHandle {
     pub async fn now<V: Serialize>(&self, key: impl Accepts<V>, value: V) -> Result<(), Error> {
         let key = checked(key.name())?;
         let value = value::encode(key, &value)?;
-        self.0.change(Operation::Now { key: key.into(), value }).await
+        self.0.change(Operation::Now { value }).await
     }
 
     /// As [`Session::reflash`](crate::Session::reflash).
@@ -319,7 +319,7 @@ impl SessionHandle {
         let Selection::Keys(keys) = keys.select()? else { return self.reflash().await };
         let keep = |mut loaded: Loaded<'_>| {
             keys.into_iter().try_for_each(|key| match loaded.draft.stored_flash(&key) {
-                Some(value) => loaded.change(Operation::Flash { key, value }),
+                Some(value) => loaded.change(Operation::Flash { value }),
                 None => Ok(()),
             })
         };
@@ -444,7 +444,7 @@ impl SessionHandle {
         }
         let value = make().await?;
         let value = value::encode(key, &value)?;
-        self.0.change(Operation::Remember { key: key.into(), value }).await?;
+        self.0.change(Operation::Remember { value }).await?;
         Ok(self.0.with(|loaded| value::decode_exactly(key, loaded.draft.json(key))).await??)
     }
 
@@ -685,10 +685,11 @@ impl Loaded<'_> {
 
     /// Carries a change out and logs it, or does neither.
     fn change(&mut self, operation: Operation) -> Result<(), Error> {
-        let is_login = matches!(operation, Operation::Regenerate | Operation::SetOwner(_));
-        let makes_anew = self.log.begins_anew() || is_login;
-        let is_stored = !matches!(operation, Operation::Now { .. });
-        if self.draft.ordinary.is_ended() && !makes_anew && is_stored {
+        let needs_session = !matches!(
+            operation,
+            Operation::Regenerate | Operation::SetOwner(_) | Operation::Now { .. }
+        );
+        if self.draft.ordinary.is_ended() && needs_session && !self.log.begins_anew() {
             return Err(Error::gone(error::Record::Session));
         }
         if self.stage == Stage::Late && self.draft.needs_cookie(&operation) {

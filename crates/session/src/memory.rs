@@ -28,6 +28,7 @@ use self::{
     room::{Reserved, Room, Size},
     shard::{Place, Shard},
 };
+use crate::driver::Answer;
 use dframework_session_store::{
     Change, NewRecord, Outcome, SessionId, StoreError, StoreKey, Timestamp, Tombstone, Version,
 };
@@ -72,7 +73,7 @@ pub(crate) struct Memory {
 
 /// How one try at a step ended.
 enum Attempt {
-    Done(Outcome),
+    Done(Answer),
     Refused(&'static str),
     /// Nothing was done: this much room is needed first, and no lock may be held while it is made.
     Short(Size),
@@ -125,7 +126,7 @@ impl Memory {
         key: &StoreKey,
         new: NewRecord<'_>,
         now: Timestamp,
-    ) -> Result<Outcome, StoreError> {
+    ) -> Result<Answer, StoreError> {
         self.evictions.pay_for_one(now);
         let content = Content::new(new.bytes, new.owner, new.meta, new.expires_at)?;
         let record = Kept::record(*key, Version(1), new.created, &content);
@@ -151,7 +152,7 @@ impl Memory {
         key: &StoreKey,
         expected: Version,
         change: Change<'_>,
-    ) -> Result<Outcome, StoreError> {
+    ) -> Result<Answer, StoreError> {
         let content = Content::new(change.bytes, change.owner, change.meta, change.expires_at)?;
         // Without this, everything else would be evicted before it turned out to be of no use.
         if !self.room.could_hold(content.size()) {
@@ -221,11 +222,11 @@ impl Memory {
         &self,
         spare: Option<&StoreKey>,
         mut attempt: impl FnMut(&mut Reserved<'_>) -> Attempt,
-    ) -> Result<Outcome, StoreError> {
+    ) -> Result<Answer, StoreError> {
         let mut reserved = self.room.nothing();
         loop {
             match attempt(&mut reserved) {
-                Attempt::Done(outcome) => return Ok(outcome),
+                Attempt::Done(answer) => return Ok(answer),
                 Attempt::Refused(why) => return Err(StoreError::refused(why)),
                 Attempt::Short(need) => {
                     drop(reserved);
@@ -246,7 +247,7 @@ impl Memory {
         self.write(&mut shard, place, record.clone());
         reserved.settle(record.size(), Size::default());
         self.sweep_on(&mut shard, place);
-        Attempt::Done(Outcome::Committed(record.version()))
+        committed(record.clone())
     }
 
     fn try_create_over(
@@ -261,7 +262,9 @@ impl Memory {
             return Attempt::Refused(TAKEN);
         }
         match pair.shard(presented).get(presented) {
-            Some(standing) if !standing.has_expired(now) => return Attempt::Done(Outcome::Gone),
+            Some(standing) if !standing.has_expired(now) => {
+                return Attempt::Done((Outcome::Gone, None));
+            }
             Some(_) => self.remove(pair.shard(presented), presented),
             None => {}
         }
@@ -273,7 +276,7 @@ impl Memory {
         self.write(pair.shard(place), place, record.clone());
         reserved.settle(came, Size::default());
         self.sweep_on(pair.shard(place), place);
-        Attempt::Done(Outcome::Committed(record.version()))
+        committed(record.clone())
     }
 
     fn try_replace(
@@ -286,7 +289,7 @@ impl Memory {
         let mut shard = self.lock(place);
         let old = match record_with(&shard, place, expected) {
             Ok(old) => old,
-            Err(outcome) => return Attempt::Done(outcome),
+            Err(outcome) => return Attempt::Done((outcome, None)),
         };
         let growth = content.size().beyond(old.size());
         if !reserved.cover(growth) {
@@ -294,10 +297,10 @@ impl Memory {
         }
         let new = Kept::record(place.key, next(expected), old.created(), content);
         let (came, went) = (new.size(), old.size());
-        self.write(&mut shard, place, new);
+        self.write(&mut shard, place, new.clone());
         reserved.settle(came, went);
         self.sweep_on(&mut shard, place);
-        Attempt::Done(Outcome::Committed(next(expected)))
+        committed(new)
     }
 
     fn try_move(
@@ -311,7 +314,7 @@ impl Memory {
         let mut pair = self.lock_both(from, to);
         let (created, went) = match record_with(pair.shard(from), from, expected) {
             Ok(old) => (old.created(), old.size()),
-            Err(outcome) => return Attempt::Done(outcome),
+            Err(outcome) => return Attempt::Done((outcome, None)),
         };
         if pair.shard(to).get(to).is_some() {
             return Attempt::Refused(TAKEN);
@@ -323,10 +326,10 @@ impl Memory {
         }
         let moved = Kept::record(to.key, next(expected), created, content);
         self.write(pair.shard(from), from, ended.clone());
-        self.write(pair.shard(to), to, moved);
+        self.write(pair.shard(to), to, moved.clone());
         reserved.settle(came, went);
         self.sweep_on(pair.shard(to), to);
-        Attempt::Done(Outcome::Committed(next(expected)))
+        committed(moved)
     }
 
     fn end_if(
@@ -382,6 +385,10 @@ impl Memory {
             high: (low != high).then(|| self.shards[high].lock()),
         }
     }
+}
+
+fn committed(kept: Kept) -> Attempt {
+    Attempt::Done((Outcome::Committed(kept.version()), Some(kept)))
 }
 
 const TAKEN: &str = "the key of a new record is taken";

@@ -10,7 +10,8 @@ use crate::{
     event,
     handle::Request,
     lines::Lines,
-    record::Record,
+    memory::Kept,
+    record,
     sessions::Core,
     token::Token,
 };
@@ -72,7 +73,7 @@ pub(super) enum Round {
 pub(super) async fn apply(
     core: &Core,
     request: &Request,
-    plan: &Plan,
+    plan: Plan,
     progress: &mut Progress,
     now: Timestamp,
 ) -> Result<Round, Error> {
@@ -83,7 +84,8 @@ pub(super) async fn apply(
         return Ok(Round::Overtaken);
     }
     progress.done.unsettled = plan.unsettled;
-    match write(core, &plan.permanent, now).await? {
+    let makes_token = plan.permanent.makes_token();
+    match write(core, plan.permanent, now).await? {
         Written::Nothing | Written::Touched(_) => {}
         Written::Lost => return Ok(Round::Lost),
         Written::Ended => {
@@ -91,7 +93,7 @@ pub(super) async fn apply(
             progress.lines.put(Which::Permanent, core.cookies.remove(Which::Permanent));
         }
         Written::Live(live) => {
-            if plan.permanent.makes_token() {
+            if makes_token {
                 progress.made_permanent = Some(live.key);
                 let line = core.cookies.set_permanent(&live.token, now);
                 progress.lines.put(Which::Permanent, line);
@@ -99,12 +101,13 @@ pub(super) async fn apply(
             progress.done.permanent = Some(Standing::Live(live));
         }
     }
-    match write(core, &plan.ordinary, now).await? {
+    let makes_token = plan.ordinary.makes_token();
+    match write(core, plan.ordinary, now).await? {
         Written::Nothing | Written::Ended => {}
         Written::Touched(expires_at) => progress.touched = Some(expires_at),
         Written::Lost => return Ok(Round::Lost),
         Written::Live(live) => {
-            if plan.ordinary.makes_token() {
+            if makes_token {
                 let lifetime = live.record.absolute().saturating_since(now);
                 let line = core.cookies.set_session(&live.token, lifetime);
                 progress.lines.put(Which::Session, line);
@@ -254,40 +257,37 @@ pub(super) enum Written {
     Lost,
 }
 
-pub(super) async fn write(core: &Core, step: &Step, now: Timestamp) -> Result<Written, Error> {
+pub(super) async fn write(core: &Core, step: Step, now: Timestamp) -> Result<Written, Error> {
     let driver = &core.driver;
     match step {
         Step::Nothing => Ok(Written::Nothing),
         Step::Touch { key, expires_at } => {
-            if let Err(error) = driver.touch(key, *expires_at).await {
+            if let Err(error) = driver.touch(&key, expires_at).await {
                 event::touch_failed(&error);
                 return Ok(Written::Nothing);
             }
-            Ok(Written::Touched(*expires_at))
+            Ok(Written::Touched(expires_at))
         }
         Step::Save { held: Held { token, key, version }, record, expires_at } => {
-            let change = change(record, *expires_at);
-            let outcome = driver.commit(key, *version, change).await;
-            let place = Place { token: *token, key: *key };
-            written(driver, outcome, place, record, *expires_at).await
+            let outcome = driver.commit(&key, version, change(&record, expires_at)).await;
+            written(driver, outcome, Place { token, key }, record, expires_at).await
         }
         Step::Replace { held, record, expires_at } => {
             let place = Place::new(driver)?;
-            let mut change = change(record, *expires_at);
+            let mut change = change(&record, expires_at);
             change.move_to = Some(place.key);
             change.remember_until = now.saturating_add(REMEMBERED);
             let outcome = driver.commit(&held.key, held.version, change).await;
-            written(driver, outcome, place, record, *expires_at).await
+            written(driver, outcome, place, record, expires_at).await
         }
         Step::Create { presented, record, expires_at } => {
             let place = Place::new(driver)?;
-            let header = record.header();
-            let mut new = NewRecord::new(record.bytes(), header.created, *expires_at);
-            new.owner = header.owner;
+            let mut new = NewRecord::new(record.bytes(), record.created(), expires_at);
+            new.owner = record.owner();
             let remember_until = now.saturating_add(REMEMBERED);
             new.presented = presented.map(|key| Tombstone { key, remember_until });
             let outcome = driver.create(&place.key, new, now).await;
-            written(driver, outcome, place, record, *expires_at).await
+            written(driver, outcome, place, record, expires_at).await
         }
         Step::Retire { held, record } => retire(driver, held, record, now).await,
     }
@@ -299,12 +299,12 @@ pub(super) async fn write(core: &Core, step: &Step, now: Timestamp) -> Result<Wr
 /// already expired; the tombstone stays at its own.
 async fn retire(
     driver: &Driver,
-    held: &Held,
-    record: &Record,
+    held: Held,
+    record: record::Written,
     now: Timestamp,
 ) -> Result<Written, Error> {
     let place = Place::new(driver)?;
-    let mut change = change(record, now);
+    let mut change = change(&record, now);
     change.move_to = Some(place.key);
     change.remember_until = now.saturating_add(REMEMBERED);
     let outcome = driver.commit(&held.key, held.version, change).await;
@@ -314,9 +314,9 @@ async fn retire(
     }
 }
 
-fn change(record: &Record, expires_at: Timestamp) -> Change<'_> {
+fn change(record: &record::Written, expires_at: Timestamp) -> Change<'_> {
     let mut change = Change::new(record.bytes(), expires_at);
-    change.owner = record.header().owner;
+    change.owner = record.owner();
     change
 }
 
@@ -336,28 +336,28 @@ impl Place {
 /// Reads the answer of a store. Where it does not say what happened, one look at the place does.
 async fn written(
     driver: &Driver,
-    outcome: Result<Outcome, StoreError>,
+    outcome: Result<(Outcome, Option<Kept>), StoreError>,
     place: Place,
-    record: &Record,
+    record: record::Written,
     expires_at: Timestamp,
 ) -> Result<Written, Error> {
-    let version = match outcome {
-        Ok(Outcome::Committed(version)) => version,
+    let (version, kept) = match outcome {
+        Ok((Outcome::Committed(version), kept)) => (version, kept),
         Ok(_) => return Ok(Written::Lost),
         Err(error) if error.outcome_is_unknown() => {
-            match find_again(driver, &place.key, record).await {
-                Some(version) => version,
+            match find_again(driver, &place.key, &record).await {
+                Some(version) => (version, None),
                 None => return Err(Error::unavailable("committing", error)),
             }
         }
         Err(error) => return Err(Error::unavailable("committing", error)),
     };
-    let Place { token, key } = place;
-    Ok(Written::Live(Live { token, key, version, expires_at, record: record.clone() }))
+    let (Place { token, key }, record) = (place, record.kept_as(kept));
+    Ok(Written::Live(Live { token, key, version, expires_at, record }))
 }
 
 /// The version of exactly this record at this key, if it is there.
-async fn find_again(driver: &Driver, key: &StoreKey, record: &Record) -> Option<Version> {
+async fn find_again(driver: &Driver, key: &StoreKey, record: &record::Written) -> Option<Version> {
     let mut found = None;
     let looked = driver.load(std::slice::from_ref(key), |_, at| {
         if let At::Record { bytes, version, .. } = at

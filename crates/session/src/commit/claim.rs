@@ -14,11 +14,17 @@ use crate::{
     draft::{Layer, Standing},
     error::{self, Error, Kind},
     handle::{Inner, Stage, Work},
-    record::{Entry, Record},
-    value::Json,
+    record::{Entry, Writer},
 };
 use dframework_session_store::StoreError;
 use std::sync::Arc;
+
+/// A value that may be claimed.
+struct Claimable {
+    json: Vec<u8>,
+    /// The layer of the record that holds it; `None` where only this request has it.
+    layer: Option<Layer>,
+}
 
 impl Inner {
     /// Removes a value from its record, if `check` lets what is there pass, and returns it.
@@ -26,18 +32,20 @@ impl Inner {
         &self,
         key: &Arc<str>,
         check: impl Fn(&[u8]) -> Result<(), Error>,
-    ) -> Result<Option<Json>, Error> {
+    ) -> Result<Option<Vec<u8>>, Error> {
         let _one_at_a_time = self.turn.take().await;
         let mut queued = None;
         for round in 0..self.core.driver.rounds() {
-            let Some((json, layer)) = self.claimable(key, &check)? else { return Ok(None) };
+            let Some(Claimable { json, layer }) = self.claimable(key, &check)? else {
+                return Ok(None);
+            };
             let Some(layer) = layer else {
                 // Only in what this request has not committed: nobody else can have it.
                 self.forget_in_log(key)?;
                 return Ok(Some(json));
             };
             let step = self.removal(key, layer)?;
-            match write(&self.core, &step, self.core.clock.now()).await? {
+            match write(&self.core, step, self.core.clock.now()).await? {
                 Written::Lost => {}
                 written => {
                     self.take_claimed(key, layer, written)?;
@@ -59,12 +67,12 @@ impl Inner {
         Err(Error::unavailable("claiming", error))
     }
 
-    /// The value that `get` finds, and the layer of the record that holds it, if one does.
+    /// The value that `get` finds.
     fn claimable(
         &self,
         key: &str,
         check: &impl Fn(&[u8]) -> Result<(), Error>,
-    ) -> Result<Option<(Json, Option<Layer>)>, Error> {
+    ) -> Result<Option<Claimable>, Error> {
         let mut state = self.state();
         let Some(work) = &mut state.work else { return Ok(None) };
         let Work { draft, log, read, .. } = &mut **work;
@@ -74,8 +82,8 @@ impl Inner {
         }
         check(found.json)?;
         found.note_in(read);
-        let json = found.json.into();
-        Ok(Some((json, draft.recorded_in(key))))
+        let json = found.json.to_vec();
+        Ok(Some(Claimable { json, layer: draft.recorded_in(key) }))
     }
 
     /// The step that takes the key out of one of the two records, and does nothing else.
@@ -89,13 +97,14 @@ impl Inner {
         let (Some(draft), Some(live)) = (draft, standing.and_then(Standing::live)) else {
             return Ok(Step::Nothing);
         };
-        let mut entries: Vec<Entry<'_>> = live.record.entries().collect();
-        entries.retain(|entry| entry.key != key.as_bytes() || !draft.can_forget(entry));
         let mut header = live.record.header();
         header.stamp = self.core.stamp()?;
-        let is_empty = entries.is_empty();
+        let mut record = Writer::new(&header, live.record.bytes().len());
+        let stays = |entry: &Entry<'_>| entry.key != key.as_bytes() || !draft.can_forget(entry);
+        live.record.entries().filter(stays).for_each(|entry| record.keep(entry));
+        let is_empty = record.is_empty();
         // It is smaller than the record that it replaces.
-        let record = Record::write(&header, &entries);
+        let record = record.finish();
         let record = record.map_err(|_| Error::new(Kind::Corrupt { why: "it is too large" }))?;
         let held = Held::from(live);
         if layer != Layer::Permanent {

@@ -3,10 +3,10 @@
 use super::Moment;
 use crate::{
     change::{Log, Unsettled},
-    draft::{Contents, Draft, Live, Standing},
+    draft::{Age, Contents, Draft, Live, Standing},
     error::{self, Error, Kind},
     handle::Request,
-    record::{Header, Nature, Record},
+    record::{Entries, Header, Nature, Written},
     token::Token,
 };
 use dframework_session_store::{StoreKey, Timestamp, Version};
@@ -76,25 +76,25 @@ pub(super) enum Step {
     /// It changes where it is.
     Save {
         held: Held,
-        record: Record,
+        record: Written,
         expires_at: Timestamp,
     },
     /// It changes and gets another token.
     Replace {
         held: Held,
-        record: Record,
+        record: Written,
         expires_at: Timestamp,
     },
     /// It is made.
     Create {
         presented: Option<StoreKey>,
-        record: Record,
+        record: Written,
         expires_at: Timestamp,
     },
     /// Its last entry is gone, so it goes too.
     Retire {
         held: Held,
-        record: Record,
+        record: Written,
     },
 }
 
@@ -179,10 +179,9 @@ pub(super) struct Situation<'a> {
 }
 
 impl Situation<'_> {
-    fn write(&self, header: &mut Header<'_>, contents: &Contents<'_>) -> Result<Record, Error> {
-        header.stamp = self.stamp;
-        let written = Record::write(header, &contents.entries);
-        written.map_err(|size| self.draft.too_large(size, contents))
+    /// The record, if it is not too large. `generation` is that of the messages which this request has made.
+    fn write(&self, contents: Contents, generation: Option<u8>) -> Result<Written, Error> {
+        contents.record.finish().map_err(|record| self.draft.too_large(&record, generation))
     }
 }
 
@@ -218,9 +217,13 @@ pub(super) fn decide(situation: &Situation<'_>) -> Result<Plan, Error> {
 type Steps = (Step, Step, Option<u8>);
 
 fn steps(situation: &Situation<'_>) -> Result<Steps, Error> {
-    let contents = situation.draft.permanent_contents();
-    let permanent = permanent_step(situation, &contents)?;
-    let (ordinary, generation) = ordinary_step(situation, &contents)?;
+    let permanent = permanent_step(situation)?;
+    let entries = match &permanent {
+        Step::Save { record, .. } | Step::Create { record, .. } => record.entries(),
+        Step::Retire { .. } => Entries::default(),
+        _ => situation.draft.permanent_entries(),
+    };
+    let (ordinary, generation) = ordinary_step(situation, entries)?;
     let needs_cookie = permanent.makes_token() || ordinary.makes_token() || generation.is_some();
     match situation.moment {
         Moment::Upgrade if needs_cookie => Err(Error::new(Kind::Upgrade)),
@@ -253,14 +256,15 @@ fn touch(situation: &Situation<'_>) -> Step {
 
 fn ordinary_step(
     situation: &Situation<'_>,
-    permanent: &Contents<'_>,
+    permanent: Entries<'_>,
 ) -> Result<(Step, Option<u8>), Error> {
-    let Situation { draft, log, lifetimes, now, request, .. } = situation;
+    let Situation { draft, log, lifetimes, now, .. } = situation;
     if draft.ordinary.is_ended() && !log.has_login() {
         return Err(Error::gone(error::Record::Session));
     }
-    let carried = request.carried.flash;
-    let contents = draft.ordinary_contents(permanent, carried, situation.aged, *now);
+    let carried = situation.request.carried.flash;
+    let age = Age { carried, aged: situation.aged, now: *now };
+    let generation = draft.generation(age);
     let fresh_absolute = now.saturating_add(lifetimes.absolute);
     let live = draft.ordinary.live().filter(|_| !log.destroy);
     let mut header = match live {
@@ -274,59 +278,66 @@ fn ordinary_step(
         header.absolute = fresh_absolute;
     }
     header.owner = draft.owner();
-    if let Some(generation) = contents.generation {
+    header.stamp = situation.stamp;
+    if let Some(generation) = generation {
         header.nature = Nature::Ordinary { last_generation: generation };
     }
+    let contents = draft.ordinary_contents(&header, permanent, age, generation);
     let expires_at = lifetimes.idle_deadline(*now, header.absolute);
     let step = match live {
-        None if contents.entries.is_empty() && header.owner.is_none() => Step::Nothing,
+        None if contents.record.is_empty() && header.owner.is_none() => Step::Nothing,
         None => {
             let presented = unknown_key(&draft.ordinary);
-            let record = situation.write(&mut header, &contents)?;
+            let record = situation.write(contents, generation)?;
             Step::Create { presented, record, expires_at }
         }
         Some(live) if draft.rotate => {
-            let record = situation.write(&mut header, &contents)?;
+            let record = situation.write(contents, generation)?;
             Step::Replace { held: live.into(), record, expires_at }
         }
         Some(live) if contents.changed => {
-            let record = situation.write(&mut header, &contents)?;
+            let record = situation.write(contents, generation)?;
             Step::Save { held: live.into(), record, expires_at }
         }
         Some(_) => touch(situation),
     };
-    Ok((step, contents.generation))
+    Ok((step, generation))
 }
 
-fn permanent_step(situation: &Situation<'_>, contents: &Contents<'_>) -> Result<Step, Error> {
+fn permanent_step(situation: &Situation<'_>) -> Result<Step, Error> {
     let Situation { draft, log, now, .. } = situation;
-    if contents.entries.is_empty() && !contents.changed {
+    if !draft.changes_permanent() {
         return Ok(Step::Nothing);
     }
     // Whole days, so that saying the same thing again writes once a day at most.
     let ten_years = now.saturating_add(TEN_YEARS).as_millis().div_ceil(DAY) * DAY;
     let ten_years = Timestamp::from_millis(ten_years);
     let Some(live) = draft.permanent.live().filter(|_| !log.destroy) else {
-        if contents.entries.is_empty() {
+        let mut header = Header::new(*now, ten_years, Nature::Permanent);
+        header.stamp = situation.stamp;
+        let contents = draft.permanent_contents(&header);
+        if contents.record.is_empty() {
             return Ok(Step::Nothing);
         }
         let presented = unknown_key(&draft.permanent);
-        let mut header = Header::new(*now, ten_years, Nature::Permanent);
-        let record = situation.write(&mut header, contents)?;
+        let record = situation.write(contents, None)?;
         return Ok(Step::Create { presented, record, expires_at: ten_years });
     };
     let mut header = live.record.header();
+    header.stamp = situation.stamp;
     let renewed = draft.renew && header.absolute < ten_years;
     if renewed {
         header.absolute = ten_years;
     }
+    let contents = draft.permanent_contents(&header);
     if !contents.changed && !renewed {
         return Ok(Step::Nothing);
     }
-    let record = situation.write(&mut header, contents)?;
+    let is_empty = contents.record.is_empty();
+    let record = situation.write(contents, None)?;
     let held = live.into();
     // Where its cookie cannot be removed, an empty record stays behind it.
-    if contents.entries.is_empty() && situation.moment.sends_cookies() {
+    if is_empty && situation.moment.sends_cookies() {
         return Ok(Step::Retire { held, record });
     }
     let expires_at = header.absolute;

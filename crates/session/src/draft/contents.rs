@@ -1,162 +1,195 @@
-//! What the records are to hold once the changes are in them.
+//! What the records are to hold once the changes are in them: written as it is decided on.
 
-use super::{Draft, Layer, Put};
+use super::{Content, Draft, Layer, Put};
 use crate::{
     error::{Error, Kind},
     flash::{UNSEEN, next_generation},
-    record::{Entry, LARGEST_RECORD, Record, Sort},
+    key::order,
+    record::{Entries, Entry, Header, LARGEST_RECORD, Record, Sort, Writer},
 };
 use dframework_session_store::Timestamp;
-use std::cmp::Ordering;
+use std::{cmp::Ordering, iter::Peekable};
 
 /// What a record is to hold.
-#[derive(Default)]
-pub(crate) struct Contents<'a> {
-    /// In their order.
-    pub(crate) entries: Vec<Entry<'a>>,
+pub(crate) struct Contents {
+    pub(crate) record: Writer,
     /// Whether that differs from what it holds, stale entries aside.
     pub(crate) changed: bool,
-    /// The generation of the flash values that this request made.
-    pub(crate) generation: Option<u8>,
 }
 
-impl<'a> Contents<'a> {
-    /// Whether there is a value of the same name.
-    fn has(&self, other: &Entry<'_>) -> bool {
-        self.entries.binary_search_by_key(&other.key, |entry| entry.key).is_ok()
-    }
+/// What says of a loaded entry that its time is over.
+#[derive(Clone, Copy)]
+pub(crate) struct Age {
+    /// The generations whose companions the request brought.
+    pub(crate) carried: u8,
+    /// The generations whose companions the response removes.
+    pub(crate) aged: u8,
+    pub(crate) now: Timestamp,
+}
 
-    /// Adds a value that the record did not hold.
-    fn add(&mut self, put: &'a Put) {
-        if let Some((json, expires_at)) = &put.value {
-            let sort = Sort::Stored { expires_at: *expires_at };
-            self.entries.push(Entry::new(&put.key, sort, json));
+impl Age {
+    fn is_stale(self, entry: &Entry<'_>) -> bool {
+        match entry.sort() {
+            Sort::Stored { expires_at } => {
+                expires_at.is_some_and(|expires_at| expires_at <= self.now)
+            }
+            Sort::Flash { generation, at } => {
+                let bit = 1 << generation;
+                let unseen = self.carried & bit == 0 && at.saturating_add(UNSEEN) <= self.now;
+                self.aged & bit != 0 || unseen
+            }
+        }
+    }
+}
+
+impl Contents {
+    /// Writes what this request has put where the record holds nothing.
+    fn add(&mut self, put: &Put, sort: Sort) {
+        if put.value().is_some() {
+            self.record.put(sort, put.named.key().len(), put.named.text());
             self.changed = true;
         }
     }
 
-    /// Puts a value, or nothing, in the place of one that the record holds.
-    fn replace(&mut self, entry: Entry<'a>, put: &'a Put) {
-        let Some((json, expires_at)) = &put.value else {
-            self.changed = true;
-            return;
-        };
-        let sort = Sort::Stored { expires_at: *expires_at };
-        if sort == entry.sort && **json == *entry.value {
-            self.entries.push(entry);
+    /// Writes what this request has put, or nothing, in the place of an entry.
+    fn replace(&mut self, entry: Entry<'_>, put: &Put, sort: Sort) {
+        if put.value().is_some_and(|(json, _)| sort == entry.sort() && json == entry.value) {
+            self.record.keep(entry);
         } else {
-            self.entries.push(Entry::new(&put.key, sort, json));
+            self.add(put, sort);
             self.changed = true;
         }
     }
+}
+
+/// What this request has put, with its place in the record that holds a layer, and how it is kept there.
+type Placed<'a> = ((&'a [u8], u8), &'a Put, Sort);
+
+impl Put {
+    /// Where it goes in the record that holds this layer; `None` where it goes into none or into the other.
+    ///
+    /// `message` is how the messages of this request are kept.
+    fn placed_in(&self, layer: Layer, message: Option<Sort>) -> Option<Placed<'_>> {
+        let sort = match (self.layer, layer, self.content) {
+            (Layer::Permanent, Layer::Permanent, Content::Value { expires_at })
+            | (Layer::Ordinary, Layer::Ordinary, Content::Value { expires_at }) => {
+                Sort::Stored { expires_at }
+            }
+            (Layer::Permanent, Layer::Permanent, Content::Removed)
+            | (Layer::Ordinary, Layer::Ordinary, Content::Removed) => {
+                Sort::Stored { expires_at: None }
+            }
+            (Layer::Flash, Layer::Ordinary, Content::Value { .. }) => message?,
+            // A message that was removed has no place: it may have stood in several.
+            _ => return None,
+        };
+        Some(((self.named.key(), sort.slot()), self, sort))
+    }
+}
+
+/// The next that stands at this place or before it, and which of the two.
+fn next_up_to<'a>(
+    puts: &mut Peekable<impl Iterator<Item = Placed<'a>>>,
+    place: (&[u8], u8),
+) -> Option<(Ordering, &'a Put, Sort)> {
+    let (key, slot) = puts.peek()?.0;
+    let order = order(key, place.0).then_with(|| slot.cmp(&place.1));
+    if order.is_gt() { None } else { puts.next().map(|(_, put, sort)| (order, put, sort)) }
 }
 
 impl Draft {
-    /// What the ordinary record is to hold, next to what the permanent one is to hold.
-    ///
-    /// `carried` and `aged` are the generations whose companions the request brought and whose companions the
-    /// response removes.
-    pub(crate) fn ordinary_contents<'a>(
-        &'a self,
-        permanent: &Contents<'_>,
-        carried: u8,
-        aged: u8,
-        now: Timestamp,
-    ) -> Contents<'a> {
-        let stale = |entry: &Entry<'_>| match entry.sort {
-            Sort::Stored { expires_at } => expires_at.is_some_and(|expires_at| expires_at <= now),
-            Sort::Flash { generation, at } => {
-                let bit = 1 << generation;
-                let unseen = carried & bit == 0 && at.saturating_add(UNSEEN) <= now;
-                aged & bit != 0 || unseen
-            }
-        };
-        let mut contents = self.contents(Layer::Ordinary, permanent, stale);
-        if self.puts.iter().any(|put| put.layer == Layer::Flash && put.value.is_some()) {
-            self.add_messages(&mut contents, carried, now);
+    /// The generation for the messages that this request has made, if it has made some.
+    pub(crate) fn generation(&self, age: Age) -> Option<u8> {
+        if !self.puts.iter().any(|put| put.layer == Layer::Flash && put.value().is_some()) {
+            return None;
         }
-        contents
+        let entries = self.base(Layer::Ordinary).map(Record::entries).unwrap_or_default();
+        let stays = |entry: &Entry<'_>| !self.replaces_message(entry) && !age.is_stale(entry);
+        let in_use = entries.filter(stays).fold(0, |used, entry| match entry.sort() {
+            Sort::Flash { generation, .. } => used | 1 << generation,
+            Sort::Stored { .. } => used,
+        });
+        Some(next_generation(self.last_generation, in_use, age.carried))
+    }
+
+    /// What the ordinary record is to hold, next to what the permanent one is to hold.
+    pub(crate) fn ordinary_contents(
+        &self,
+        header: &Header<'_>,
+        permanent: Entries<'_>,
+        age: Age,
+        generation: Option<u8>,
+    ) -> Contents {
+        let message = generation.map(|generation| Sort::Flash { generation, at: age.now });
+        let stale = |entry: &Entry<'_>| age.is_stale(entry);
+        self.contents(Layer::Ordinary, header, permanent, message, stale)
     }
 
     /// What the permanent record is to hold.
-    pub(crate) fn permanent_contents(&self) -> Contents<'_> {
-        self.contents(Layer::Permanent, &Contents::default(), |_| false)
+    pub(crate) fn permanent_contents(&self, header: &Header<'_>) -> Contents {
+        self.contents(Layer::Permanent, header, Entries::default(), None, |_| false)
     }
 
-    /// Adds the messages that this request made, under a generation of their own.
-    fn add_messages<'a>(&'a self, contents: &mut Contents<'a>, carried: u8, now: Timestamp) {
-        let in_use = |used: u8, entry: &Entry<'_>| match entry.sort {
-            Sort::Flash { generation, .. } => used | 1 << generation,
-            Sort::Stored { .. } => used,
-        };
-        let in_use = contents.entries.iter().fold(0, in_use);
-        let generation = next_generation(self.last_generation, in_use, carried);
-        let sort = Sort::Flash { generation, at: now };
-        contents.entries.extend(self.puts.iter().filter_map(|put| {
-            let (json, _) = put.value.as_ref().filter(|_| put.layer == Layer::Flash)?;
-            Some(Entry::new(&put.key, sort, json))
-        }));
-        // A message that joins the last generation replaces the one of its name there.
-        contents.entries.sort_by(Entry::place);
-        contents.entries.dedup_by(|later, first| {
-            later.place(first).is_eq() && {
-                *first = *later;
-                true
-            }
-        });
-        contents.generation = Some(generation);
-        contents.changed = true;
+    /// Whether this request has put something permanent, or says that it is to live on.
+    pub(crate) fn changes_permanent(&self) -> bool {
+        self.renew || self.puts.iter().any(|put| put.layer == Layer::Permanent)
+    }
+
+    /// What the permanent record holds as it was loaded.
+    pub(crate) fn permanent_entries(&self) -> Entries<'_> {
+        self.base(Layer::Permanent).map(Record::entries).unwrap_or_default()
     }
 
     /// The loaded entries that are not stale, without those that were removed, with those that were written:
     /// both are in order, so one pass goes through them side by side.
     ///
-    /// Where a key is in `permanent` too, it is permanent.
-    fn contents<'a>(
-        &'a self,
+    /// Where a key is in `permanent` too, it is permanent. `message` is how the messages of this request are kept.
+    fn contents(
+        &self,
         layer: Layer,
-        permanent: &Contents<'_>,
+        header: &Header<'_>,
+        permanent: Entries<'_>,
+        message: Option<Sort>,
         stale: impl Fn(&Entry<'_>) -> bool,
-    ) -> Contents<'a> {
+    ) -> Contents {
         let standing = if layer == Layer::Permanent { &self.permanent } else { &self.ordinary };
         let record = standing.live().map(|live| &live.record);
-        let mut puts = self.puts.iter().filter(|put| put.layer == layer).peekable();
-        if record.is_none() && puts.peek().is_none() {
-            return Contents::default();
-        }
         let hidden = self.base(layer).is_none();
-        let mut contents = Contents::default();
-        contents.entries.reserve_exact(record.map_or(0, Record::count) + self.puts.len());
-        for entry in record.into_iter().flat_map(Record::entries) {
-            let is_value = matches!(entry.sort, Sort::Stored { .. });
-            // A value stands before the messages of its name.
-            while let Some(put) = puts.next_if(|put| match put.key.as_bytes().cmp(entry.key) {
-                Ordering::Less => true,
-                Ordering::Equal => !is_value,
-                Ordering::Greater => false,
-            }) {
-                contents.add(put);
+        let mut contents =
+            Contents { record: Writer::new(header, self.room(record)), changed: false };
+        let mut puts = self.puts.iter().filter_map(|put| put.placed_in(layer, message)).peekable();
+        let mut permanent = permanent.peekable();
+        'entries: for entry in record.map(Record::entries).unwrap_or_default() {
+            while let Some((order, put, sort)) = next_up_to(&mut puts, entry.place()) {
+                if order.is_eq() {
+                    contents.replace(entry, put, sort);
+                    continue 'entries;
+                }
+                contents.add(put, sort);
             }
-            let is_of_key = |put: &&Put| is_value && put.key.as_bytes() == entry.key;
-            if let Some(put) = puts.next_if(is_of_key) {
-                contents.replace(entry, put);
-                continue;
-            }
+            while permanent.next_if(|permanent| permanent.key < entry.key).is_some() {}
+            let is_permanent = permanent.peek().is_some_and(|permanent| permanent.key == entry.key);
             let replaced = self.replaces_message(&entry);
-            let goes = hidden || replaced || is_value && permanent.has(&entry);
+            let goes = hidden || replaced || is_permanent && !entry.is_message();
             if !goes && !stale(&entry) {
-                contents.entries.push(entry);
+                contents.record.keep(entry);
             } else if goes && (replaced || !stale(&entry)) {
                 contents.changed = true;
             }
         }
-        puts.for_each(|put| contents.add(put));
+        puts.for_each(|(_, put, sort)| contents.add(put, sort));
         contents
+    }
+
+    /// How many bytes the entries of a record and of everything that was put take at most.
+    fn room(&self, record: Option<&Record>) -> usize {
+        let puts = self.puts.iter().map(|put| Writer::room_for(put.named.text().len()));
+        puts.sum::<usize>() + record.map_or(0, |record| record.bytes().len())
     }
 
     /// Whether this request has written or removed a loaded message that it sees.
     fn replaces_message(&self, entry: &Entry<'_>) -> bool {
-        match entry.sort {
+        match entry.sort() {
             Sort::Stored { .. } => false,
             Sort::Flash { generation, .. } => {
                 self.sees(generation) && self.put_at(entry.key, Layer::Flash).is_some()
@@ -165,18 +198,16 @@ impl Draft {
     }
 
     /// The error for contents that fit no record, with the five largest values that the request can see.
-    pub(crate) fn too_large(&self, size: usize, contents: &Contents<'_>) -> Error {
-        let is_seen = |entry: &&Entry<'_>| match entry.sort {
+    pub(crate) fn too_large(&self, record: &Writer, made: Option<u8>) -> Error {
+        let is_seen = |entry: &Entry<'_>| match entry.sort() {
             Sort::Stored { .. } => true,
-            Sort::Flash { generation, .. } => {
-                self.sees(generation) || contents.generation == Some(generation)
-            }
+            Sort::Flash { generation, .. } => self.sees(generation) || made == Some(generation),
         };
-        let seen = contents.entries.iter().filter(is_seen);
+        let seen = record.entries().filter(is_seen);
         let mut largest: Vec<_> =
             seen.map(|entry| (entry.name().to_owned(), entry.size())).collect();
         largest.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
         largest.truncate(5);
-        Error::new(Kind::TooLarge { size, limit: LARGEST_RECORD, largest })
+        Error::new(Kind::TooLarge { size: record.size(), limit: LARGEST_RECORD, largest })
     }
 }
