@@ -5,6 +5,7 @@
 
 use crate::{draft::Standing, error::Error, value::Named};
 use dframework_session_store::Timestamp;
+use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// A change of the session, as it was asked for and as it is replayed.
@@ -71,7 +72,7 @@ pub(crate) enum Refusal {
 pub(crate) struct Log {
     /// `destroy` was called: it stands before all operations, since it empties the log.
     pub(crate) destroy: bool,
-    pub(crate) operations: Vec<Operation>,
+    pub(crate) operations: SmallVec<[Operation; 4]>,
     /// Which operations have been carried out on the permanent record already.
     pub(crate) settled: Vec<Settled>,
     /// Why operations were dropped that could not be committed: the response must not look as if they had been.
@@ -139,7 +140,10 @@ impl Log {
 
     /// Drops the first operations: they have been committed.
     pub(crate) fn drop_first(&mut self, count: usize) {
-        self.operations.drain(..count.min(self.operations.len()));
+        match self.operations.len() {
+            length if length <= count => self.operations.clear(),
+            _ => drop(self.operations.drain(..count)),
+        }
         self.settled.retain(|settled| settled.operations > count);
         for settled in &mut self.settled {
             settled.operations -= count;

@@ -23,7 +23,7 @@ use crate::{
 };
 use apply::{Ended, Progress, Round, apply, end_quietly};
 use decide::{Plan, Situation, decide};
-use dframework_session_store::{StoreError, StoreKey};
+use dframework_session_store::{StoreError, StoreKey, Timestamp};
 use std::{sync::Arc, time::Duration};
 
 /// When a commit happens, and what that allows.
@@ -83,27 +83,37 @@ impl Mark {
     }
 }
 
+/// A plan, and what it was made from.
+struct Planned {
+    plan: Plan,
+    mark: Mark,
+    moment: Moment,
+    now: Timestamp,
+}
+
 impl Inner {
     /// Commits the log, round after round.
     pub(crate) async fn commit(&self, occasion: Occasion) -> Result<(), Error> {
         // First the turn, then the plan: what waits here must see what those before it have committed.
-        let _one_at_a_time = self.turn.take().await;
-        let moment = self.begin(occasion);
-        let Some(first) = self.plan(moment)? else { return Ok(()) };
-        let mut progress = Progress::default();
-        let result = match self.rounds(moment, first, &mut progress).await {
-            Ok(mark) => self.confirm_permanent(&progress).await.map(|()| mark),
-            Err(error) => Err(error),
+        let _one_at_a_time = match self.turn.try_take() {
+            Some(turn) => turn,
+            None => self.turn.take().await,
         };
-        if let (Err(error), Some(made)) = (&result, progress.made_permanent)
-            && error.is_session_gone()
-        {
-            end_quietly(&self.core, made).await;
+        let Some(mut planned) = self.begin(occasion)? else { return Ok(()) };
+        let mut progress = Progress::default();
+        let mut result = self.rounds(&mut planned, &mut progress).await;
+        if let Some(made) = progress.made_permanent {
+            if result.is_ok() {
+                result = self.confirm_permanent(&progress).await.and(result);
+            }
+            if result.as_ref().is_err_and(Error::is_session_gone) {
+                end_quietly(&self.core, made).await;
+            }
         }
         if progress.overtaken {
             self.end_own_permanent().await;
         }
-        self.take_over(progress, result)
+        self.take_over(&mut progress, result)
     }
 
     /// Ends the permanent record that this request has made: its cookie does not go out.
@@ -119,66 +129,62 @@ impl Inner {
         }
     }
 
-    /// What the occasion allows now. From its commit on, a response head can take no further cookies.
-    fn begin(&self, occasion: Occasion) -> Moment {
+    /// The first plan. From its commit on, a response head can take no further cookies.
+    fn begin(&self, occasion: Occasion) -> Result<Option<Planned>, Error> {
         let mut state = self.state();
         let moment = occasion.moment(state.stage);
         if let Occasion::Head { .. } = occasion {
             state.stage = Stage::Late;
         }
-        moment
+        self.plan(&state, moment)
     }
 
     /// The plan for what is in the log now; `None` when there is nothing to do.
-    fn plan(&self, moment: Moment) -> Result<Option<(Plan, Mark)>, Error> {
-        let state = self.state();
+    fn plan(&self, state: &State, moment: Moment) -> Result<Option<Planned>, Error> {
         let Some(work) = &state.work else { return Ok(None) };
         let Work { draft, log, .. } = &**work;
         if let (Some(refused), true) = (&log.refused, moment != Moment::Failure) {
             return Err(refused.again());
         }
+        let now = self.core.clock.now();
         let plan = decide(&Situation {
             draft,
             log,
-            aged: self.aged(&state, moment),
+            aged: self.aged(state, moment),
             request: &self.request,
             lifetimes: self.core.lifetimes,
             moment,
-            now: self.core.clock.now(),
+            now,
             stamp: if log.has_changes() { self.core.stamp()? } else { None },
         })?;
-        let mark = Mark::of(log);
-        let is_idle = plan.is_nothing() && !log.destroy && !log.has_changes();
-        Ok((!is_idle).then_some((plan, mark)))
+        if plan.is_nothing() && !log.destroy && !log.has_changes() {
+            return Ok(None);
+        }
+        Ok(Some(Planned { plan, mark: Mark::of(log), moment, now }))
     }
 
-    async fn rounds(
-        &self,
-        moment: Moment,
-        first: (Plan, Mark),
-        progress: &mut Progress,
-    ) -> Result<Mark, Error> {
+    async fn rounds(&self, planned: &mut Planned, progress: &mut Progress) -> Result<Mark, Error> {
         let core = &*self.core;
-        let (mut plan, mut mark) = first;
-        let mut turn = match plan.is_mere_touch() {
-            true => None,
-            false => core.join_queue(self.queue_key()).await,
-        };
+        let mut turn = None;
+        if core.driver.waits() && !planned.plan.is_mere_touch() {
+            turn = core.join_queue(self.queue_key()).await;
+        }
         // Others have committed while this one waited for its turn.
         if turn.is_some() {
-            (plan, mark) = self.plan_again(moment).await?;
+            self.plan_again(planned).await?;
         }
         for round in 0..core.driver.rounds() {
-            let now = core.clock.now();
-            let refused = plan.refused.take();
-            let applied = apply(core, &self.request, plan, progress, now).await;
+            let Planned { plan, mark, now, .. } = planned;
+            let applied = apply(core, &self.request, plan, progress, *now).await;
             if !applied.as_ref().is_err_and(Error::outcome_is_unknown) {
                 progress.done.unsettled = None;
             }
-            self.settle(progress, mark)?;
+            if !progress.done.is_nothing() {
+                self.settle(progress, *mark)?;
+            }
             match applied? {
-                Round::Done => return refused.map_or(Ok(mark), Err),
-                Round::Overtaken if !self.has_login() => return Ok(mark),
+                Round::Done => return plan.refused.take().map_or(Ok(*mark), Err),
+                Round::Overtaken if !self.has_login() => return Ok(*mark),
                 Round::Overtaken | Round::Lost => {}
             }
             if turn.is_none() {
@@ -186,7 +192,7 @@ impl Inner {
             } else {
                 pause(round).await;
             }
-            (plan, mark) = self.plan_again(moment).await?;
+            self.plan_again(planned).await?;
         }
         let message = format!("lost {} rounds to other commits", core.driver.rounds());
         Err(Error::unavailable("committing", StoreError::unavailable(message)))
@@ -205,31 +211,36 @@ impl Inner {
         if done.ended.is_none() && done.permanent.is_none() {
             return Ok(());
         }
-        let (mut ordinary, mut permanent) = (draft.ordinary.clone(), draft.permanent.clone());
         if let Some(ended) = done.ended {
-            ordinary = Standing::Absent;
+            draft.ordinary = Standing::Absent;
             if ended == Ended::Both {
-                permanent = Standing::Absent;
+                draft.permanent = Standing::Absent;
                 // A `destroy` that was called meanwhile is still to be carried out.
                 log.destroy = log.destroy && !is_same_log;
             }
         }
         if let Some(standing) = done.permanent {
-            let before = std::mem::replace(&mut permanent, standing);
+            let before = std::mem::replace(&mut draft.permanent, standing);
             if is_same_log {
                 log.settled.push(Settled { operations: mark.operations, before });
             }
         }
-        draft.rebase(ordinary, permanent);
+        draft.begin_again();
         draft.replay(log)
     }
 
     /// Loads the records again, replays the log on them and makes a new plan.
-    async fn plan_again(&self, moment: Moment) -> Result<(Plan, Mark), Error> {
+    async fn plan_again(&self, planned: &mut Planned) -> Result<(), Error> {
         let (ordinary, permanent) = self.reload().await?;
         self.begin_again(ordinary, permanent)?;
-        let planned = self.plan(moment).map_err(unreplayable)?;
-        Ok(planned.unwrap_or_else(|| (Plan::nothing(), self.mark())))
+        let state = self.state();
+        let again = self.plan(&state, planned.moment).map_err(unreplayable)?;
+        *planned = again.unwrap_or_else(|| Planned {
+            plan: Plan::default(),
+            mark: state.work.as_ref().map_or(planned.mark, |work| Mark::of(&work.log)),
+            ..*planned
+        });
+        Ok(())
     }
 
     fn begin_again(&self, ordinary: Standing, permanent: Standing) -> Result<(), Error> {
@@ -239,27 +250,18 @@ impl Inner {
         }
     }
 
-    /// Everything that is in the log now.
-    fn mark(&self) -> Mark {
-        let nothing = Mark { epoch: 0, operations: 0 };
-        self.state().work.as_ref().map_or(nothing, |work| Mark::of(&work.log))
-    }
-
     fn has_login(&self) -> bool {
         self.state().work.as_ref().is_some_and(|work| work.log.has_login())
     }
 
     /// Whether a commit would not need the store.
     pub(crate) fn has_nothing_to_do(&self, occasion: Occasion) -> Result<bool, Error> {
-        let moment = occasion.moment(self.state().stage);
-        Ok(self.plan(moment)?.is_none())
+        let state = self.state();
+        Ok(self.plan(&state, occasion.moment(state.stage))?.is_none())
     }
 
     /// A permanent record that was made while the session ended would outlive the logout: look once more.
     async fn confirm_permanent(&self, progress: &Progress) -> Result<(), Error> {
-        if progress.made_permanent.is_none() {
-            return Ok(());
-        }
         let wrote_session = progress.ordinary.is_some();
         let session = self.state().work.as_ref().and_then(|work| work.draft.ordinary.key());
         let Some(key) = session.filter(|_| !wrote_session) else { return Ok(()) };
@@ -270,7 +272,7 @@ impl Inner {
     }
 
     /// Makes what was committed the state of this request.
-    fn take_over(&self, progress: Progress, result: Result<Mark, Error>) -> Result<(), Error> {
+    fn take_over(&self, progress: &mut Progress, result: Result<Mark, Error>) -> Result<(), Error> {
         let mut state = self.state();
         let State { work: Some(work), lines: sent, .. } = &mut *state else {
             return result.map(drop);
@@ -287,30 +289,28 @@ impl Inner {
             // What is in the log was asked for after the commit began, or can be tried again.
             _ => {}
         }
-        let mut ordinary = match progress.ordinary {
-            Some(standing) if !gone => standing,
-            None if !gone && !progress.overtaken => draft.ordinary.clone(),
-            _ => Standing::Ended,
-        };
-        if let (Standing::Live(live), Some(expires_at)) = (&mut ordinary, progress.touched) {
+        match progress.ordinary.take() {
+            Some(live) if !gone => draft.ordinary = Standing::Live(live),
+            None if !gone && !progress.overtaken => {}
+            _ => draft.ordinary = Standing::Ended,
+        }
+        if let (Standing::Live(live), Some(expires_at)) = (&mut draft.ordinary, progress.touched) {
             live.expires_at = expires_at;
         }
-        let mut lines = progress.lines;
-        let mut permanent = draft.permanent.clone();
         if gone && progress.made_permanent.is_some() {
-            lines.remove(Which::Permanent);
-            permanent = Standing::Ended;
+            progress.lines.remove(Which::Permanent);
+            draft.permanent = Standing::Ended;
         }
         *made_permanent = progress.made_permanent.or(*made_permanent);
         if progress.ended || progress.overtaken {
             sent.clear();
         }
-        sent.merge(lines);
+        sent.merge(&mut progress.lines);
         if let Some(generation) = progress.generation {
             draft.see(generation);
             *made |= 1 << generation;
         }
-        draft.go_on(ordinary, permanent);
+        draft.go_on();
         let replayed = draft.replay(log);
         result.and(replayed)
     }
@@ -324,7 +324,8 @@ impl Work {
         let Self { draft, log, .. } = self;
         log.settle_unsettled(&draft.permanent, &ordinary, &permanent);
         let was_live = draft.ordinary.live().is_some();
-        draft.rebase(ordinary, permanent);
+        (draft.ordinary, draft.permanent) = (ordinary, permanent);
+        draft.begin_again();
         if !log.destroy {
             draft.check_readable()?;
         }
@@ -340,8 +341,7 @@ impl Work {
         let replayed = draft.replay(log).map_err(unreplayable);
         if let Err(error) = &replayed {
             log.refuse(error);
-            let (ordinary, permanent) = (draft.ordinary.clone(), draft.permanent.clone());
-            draft.go_on(ordinary, permanent);
+            draft.go_on();
         }
         replayed
     }

@@ -19,6 +19,7 @@ use crate::{
     value::{self, Named},
 };
 use dframework_session_store::{StoreKey, Timestamp, Version};
+use smallvec::SmallVec;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// What is known of a record that the request's cookie names.
@@ -71,6 +72,14 @@ impl Standing {
 
     pub(crate) fn is_ended(&self) -> bool {
         matches!(self, Self::Ended)
+    }
+
+    /// The flash generation that was used last, where there is a session.
+    fn last_generation(&self) -> Option<u8> {
+        match self.live()?.record.nature() {
+            Nature::Ordinary { last_generation } => Some(last_generation),
+            Nature::Permanent => None,
+        }
     }
 }
 
@@ -132,8 +141,8 @@ pub(crate) struct Draft {
     pub(crate) last_generation: u8,
     /// Says which values with an expiry of their own are over.
     clock: Clock,
-    /// Sorted by key, then layer.
-    puts: Vec<Put>,
+    /// Sorted by key, then layer. Few requests change more than a few values.
+    puts: SmallVec<[Put; 4]>,
     /// What this request alone sees of the operations that have been committed.
     ground: Vec<Put>,
     hidden: Hidden,
@@ -163,49 +172,46 @@ impl Found<'_> {
 
 impl Draft {
     /// The records as they were loaded, without any change.
+    #[inline]
     pub(crate) fn new(loaded: Loaded, visible: u8, clock: Clock) -> Self {
         let Loaded { ordinary, permanent, others } = loaded;
-        let mut draft = Self {
+        Self {
+            last_generation: ordinary.last_generation().unwrap_or(BEFORE_THE_FIRST),
             ordinary,
             permanent,
             others,
             visible,
-            last_generation: BEFORE_THE_FIRST,
             clock,
-            puts: Vec::new(),
+            puts: SmallVec::new(),
             ground: Vec::new(),
             hidden: Hidden::Nothing,
             owner: None,
             rotate: false,
             renew: false,
-        };
-        draft.continue_generations();
-        draft
+        }
     }
 
-    /// Starts again on other records, without any change.
-    pub(crate) fn rebase(&mut self, ordinary: Standing, permanent: Standing) {
-        (self.ordinary, self.permanent) = (ordinary, permanent);
-        self.continue_generations();
-        self.puts.clone_from(&self.ground);
+    /// Starts again on the records, which may be others now, without any change.
+    pub(crate) fn begin_again(&mut self) {
+        self.puts.clear();
+        self.puts.extend(self.ground.iter().cloned());
+        self.forget_changes();
+    }
+
+    fn forget_changes(&mut self) {
+        self.last_generation = self.ordinary.last_generation().unwrap_or(self.last_generation);
         self.hidden = Hidden::Nothing;
         self.owner = None;
         self.rotate = false;
         self.renew = false;
     }
 
-    fn continue_generations(&mut self) {
-        let nature = self.ordinary.live().map(|live| live.record.nature());
-        if let Some(Nature::Ordinary { last_generation }) = nature {
-            self.last_generation = last_generation;
-        }
-    }
-
     /// Starts again on what a commit has left, with what this request alone sees.
-    pub(crate) fn go_on(&mut self, ordinary: Standing, permanent: Standing) {
+    pub(crate) fn go_on(&mut self) {
         self.puts.retain(|put| put.layer == Layer::Now);
-        self.ground = std::mem::take(&mut self.puts);
-        self.rebase(ordinary, permanent);
+        self.ground.clear();
+        self.ground.extend(self.puts.iter().cloned());
+        self.forget_changes();
     }
 
     /// Lets the request see a generation that it made.
@@ -232,7 +238,18 @@ impl Draft {
         if log.destroy {
             self.destroy();
         }
-        let permanent = self.permanent.clone();
+        let done = log.settled.last().map_or(0, |settled| settled.operations);
+        if done > 0 {
+            let permanent = self.permanent.clone();
+            let replayed = self.replay_settled(log);
+            self.permanent = permanent;
+            replayed?;
+        }
+        self.apply_all(&log.operations[done..])
+    }
+
+    /// Carries out the operations that are in the permanent record already.
+    fn replay_settled(&mut self, log: &Log) -> Result<(), Error> {
         let mut done = 0;
         for settled in &log.settled {
             // What these operations made permanent is in the record; what they made of the rest is not.
@@ -242,8 +259,7 @@ impl Draft {
             self.renew = false;
             done = settled.operations;
         }
-        self.permanent = permanent;
-        self.apply_all(&log.operations[done..])
+        Ok(())
     }
 
     fn apply_all(&mut self, operations: &[Operation]) -> Result<(), Error> {
@@ -357,7 +373,7 @@ impl Draft {
             for entry in self.base(layer).into_iter().flat_map(Record::entries) {
                 let name = entry.name();
                 match entry.sort() {
-                    Sort::Stored { expires_at } if self.put_at(entry.key, layer).is_none() => {
+                    Sort::Stored { expires_at } if self.put_in(entry.key, layer).is_none() => {
                         let found = Found { json: entry.value, generation: None, expires_at };
                         seen.insert(name, found);
                     }
@@ -376,7 +392,7 @@ impl Draft {
             }
         }
         seen.retain(|_, found| found.expires_at.is_none_or(|expires_at| now < expires_at));
-        newest.retain(|key, _| self.put_at(key.as_bytes(), Layer::Flash).is_none());
+        newest.retain(|key, _| self.put_in(key.as_bytes(), Layer::Flash).is_none());
         seen.extend(newest.into_iter().map(|(key, (_, generation, json))| {
             (key, Found { json, generation: Some(generation), expires_at: None })
         }));
@@ -420,10 +436,23 @@ impl Draft {
 
     /// What there is under a key.
     fn under_key<'k>(&self, key: &'k [u8]) -> View<'_, 'k> {
-        let start = self.puts.partition_point(|put| order(put.named.key(), key).is_lt());
-        let puts = &self.puts[start..];
-        let count = puts.iter().take_while(|put| order(put.named.key(), key).is_eq()).count();
-        View { draft: self, key, puts: &puts[..count] }
+        let start = self.start_of(key);
+        let mut end = start;
+        while self.puts.get(end).is_some_and(|put| put.named.key() == key) {
+            end += 1;
+        }
+        View { draft: self, key, puts: &self.puts[start..end], start }
+    }
+
+    /// Where the first that was put under a key lies, or would.
+    fn start_of(&self, key: &[u8]) -> usize {
+        /// Up to here it is cheaper to look at all than to halve what is looked at.
+        const FEW: usize = 8;
+        if self.puts.len() > FEW {
+            return self.puts.partition_point(|put| order(put.named.key(), key).is_lt());
+        }
+        let is_here = |put: &Put| order(put.named.key(), key).is_ge();
+        self.puts.iter().position(is_here).unwrap_or(self.puts.len())
     }
 
     /// The loaded record of a layer, where it still counts.
@@ -449,8 +478,12 @@ impl Draft {
             Expiry::Keep => view.stored(layer).and_then(|found| found.expires_at),
         };
         check_size(value)?;
-        self.remove_flash(value);
-        self.put(value, layer, Content::Value { expires_at });
+        let (position, hiding) = (view.position(layer), view.hiding());
+        self.put_at(
+            position,
+            Put { named: value.clone(), layer, content: Content::Value { expires_at } },
+        );
+        self.remove_hiding(value, hiding);
         Ok(())
     }
 
@@ -463,7 +496,7 @@ impl Draft {
         }
         values.iter().try_for_each(check_size)?;
         for value in values {
-            self.remove_flash(value);
+            self.uncover(value);
             self.remove(value, Layer::Ordinary);
             self.put(value, Layer::Permanent, Content::Value { expires_at: None });
         }
@@ -472,7 +505,7 @@ impl Draft {
     }
 
     fn forget(&mut self, key: &Named) {
-        self.remove_flash(key);
+        self.uncover(key);
         self.remove(key, Layer::Permanent);
         self.remove(key, Layer::Ordinary);
     }
@@ -495,13 +528,16 @@ impl Draft {
     }
 
     /// Removes what hides the stored value of a key.
-    fn remove_flash(&mut self, named: &Named) {
-        let view = self.under_key(named.key());
-        let (is_now, is_message) = (view.only_now().is_some(), view.flash().is_some());
-        if is_now {
+    fn uncover(&mut self, named: &Named) {
+        let hiding = self.under_key(named.key()).hiding();
+        self.remove_hiding(named, hiding);
+    }
+
+    fn remove_hiding(&mut self, named: &Named, hiding: Hiding) {
+        if hiding.now {
             self.remove(named, Layer::Now);
         }
-        if is_message {
+        if hiding.message {
             self.put(named, Layer::Flash, Content::Removed);
         }
     }
@@ -511,27 +547,33 @@ impl Draft {
         let recorded = self.under_key(named.key()).under(layer).value();
         if layer != Layer::Now && recorded.is_some() {
             self.put(named, layer, Content::Removed);
-        } else if let Ok(at) = self.position(named.key(), layer) {
+        } else if let Ok(at) = self.under_key(named.key()).position(layer) {
             self.puts.remove(at);
         }
     }
 
     fn put(&mut self, named: &Named, layer: Layer, content: Content) {
-        let put = Put { named: named.clone(), layer, content };
-        match self.position(named.key(), layer) {
+        let position = self.under_key(named.key()).position(layer);
+        self.put_at(position, Put { named: named.clone(), layer, content });
+    }
+
+    fn put_at(&mut self, position: Result<usize, usize>, put: Put) {
+        match position {
             Ok(at) => self.puts[at] = put,
             Err(at) => self.puts.insert(at, put),
         }
     }
 
-    fn put_at(&self, key: &[u8], layer: Layer) -> Option<&Put> {
-        self.position(key, layer).ok().map(|at| &self.puts[at])
+    fn put_in(&self, key: &[u8], layer: Layer) -> Option<&Put> {
+        self.under_key(key).put_in(layer)
     }
+}
 
-    fn position(&self, key: &[u8], layer: Layer) -> Result<usize, usize> {
-        let by_place = |put: &Put| order(put.named.key(), key).then_with(|| put.layer.cmp(&layer));
-        self.puts.binary_search_by(by_place)
-    }
+/// What hides the stored value of a key.
+#[derive(Clone, Copy)]
+struct Hiding {
+    now: bool,
+    message: bool,
 }
 
 /// What there is under one key: what this request has put there, in the order of layers, over the records.
@@ -540,9 +582,12 @@ struct View<'a, 'k> {
     draft: &'a Draft,
     key: &'k [u8],
     puts: &'a [Put],
+    /// Where these begin among all.
+    start: usize,
 }
 
 impl<'a> View<'a, '_> {
+    #[inline]
     fn get(&self) -> Option<Found<'a>> {
         let under = self.under(Layer::Ordinary);
         self.only_now()
@@ -551,26 +596,31 @@ impl<'a> View<'a, '_> {
             .or_else(|| self.stored_over(Layer::Ordinary, &under))
     }
 
+    #[inline]
     fn only_now(&self) -> Option<Found<'a>> {
         let (json, expires_at) = self.put_in(Layer::Now)?.value()?;
         Some(Found { json, generation: None, expires_at })
     }
 
+    #[inline]
     fn flash(&self) -> Option<Found<'a>> {
         // What no companion shows need not be looked for.
         let is_seen = self.draft.visible != 0;
         self.flash_over(&if is_seen { self.under(Layer::Flash) } else { Under::default() })
     }
 
+    #[inline]
     fn stored(&self, layer: Layer) -> Option<Found<'a>> {
         self.stored_over(layer, &self.under(layer))
     }
 
     /// What the loaded record of a layer holds under the key.
+    #[inline]
     fn under(&self, layer: Layer) -> Under<'a> {
         self.draft.base(layer).map_or_else(Under::default, |record| record.under(self.key))
     }
 
+    #[inline]
     fn flash_over(&self, under: &Under<'a>) -> Option<Found<'a>> {
         if let Some(put) = self.put_in(Layer::Flash) {
             let (json, expires_at) = put.value()?;
@@ -580,6 +630,7 @@ impl<'a> View<'a, '_> {
         Some(Found { json, generation: Some(generation), expires_at: None })
     }
 
+    #[inline]
     fn stored_over(&self, layer: Layer, under: &Under<'a>) -> Option<Found<'a>> {
         let (json, expires_at) = match self.put_in(layer) {
             Some(put) => put.value(),
@@ -589,8 +640,21 @@ impl<'a> View<'a, '_> {
         lives.then_some(Found { json, generation: None, expires_at })
     }
 
+    #[inline]
     fn put_in(&self, layer: Layer) -> Option<&'a Put> {
         self.puts.iter().find(|put| put.layer == layer)
+    }
+
+    /// Where what was put in a layer lies among all that was put, or would.
+    #[inline]
+    fn position(&self, layer: Layer) -> Result<usize, usize> {
+        let found = self.puts.binary_search_by_key(&layer, |put| put.layer);
+        found.map(|at| self.start + at).map_err(|at| self.start + at)
+    }
+
+    #[inline]
+    fn hiding(&self) -> Hiding {
+        Hiding { now: self.only_now().is_some(), message: self.flash().is_some() }
     }
 }
 

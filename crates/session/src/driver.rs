@@ -101,13 +101,13 @@ impl Driver {
     pub(crate) async fn create(
         &self,
         key: &StoreKey,
-        new: NewRecord<'_>,
+        new: &NewRecord<'_>,
         now: Timestamp,
     ) -> Result<Answer, StoreError> {
         match self {
             Self::Memory(memory) => memory.create(key, new, now),
             Self::Store(remote) => {
-                let outcome = remote.within(remote.store.create(key, new, now)).await?;
+                let outcome = remote.within(remote.store.create(key, *new, now)).await?;
                 Ok((outcome, None))
             }
         }
@@ -117,12 +117,12 @@ impl Driver {
         &self,
         key: &StoreKey,
         expected: Version,
-        change: Change<'_>,
+        change: &Change<'_>,
     ) -> Result<Answer, StoreError> {
         match self {
             Self::Memory(memory) => memory.commit(key, expected, change),
             Self::Store(remote) => {
-                let outcome = remote.within(remote.store.commit(key, expected, change)).await?;
+                let outcome = remote.within(remote.store.commit(key, expected, *change)).await?;
                 Ok((outcome, None))
             }
         }

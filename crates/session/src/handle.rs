@@ -98,12 +98,7 @@ pub(crate) struct Work {
 }
 
 /// The loaded state, while it is locked.
-struct Loaded<'a> {
-    stage: Stage,
-    draft: &'a mut Draft,
-    log: &'a mut Log,
-    read: &'a mut u8,
-}
+struct Loaded<'a>(MutexGuard<'a, State>);
 
 impl SessionHandle {
     pub(crate) fn new(core: Arc<Core>, request: Request) -> Self {
@@ -125,7 +120,7 @@ impl SessionHandle {
     /// As there.
     pub async fn get<T: DeserializeOwned>(&self, key: impl KeyOf<T>) -> Result<Option<T>, Error> {
         let key = checked(key.name())?;
-        self.0.with(|mut loaded| loaded.read(key)).await?
+        self.0.loaded().await?.read(key)
     }
 
     /// As [`Session::get_or`](crate::Session::get_or).
@@ -139,7 +134,7 @@ impl SessionHandle {
         D::Owned: DeserializeOwned,
     {
         let key = checked(key.name())?;
-        let found: Option<Option<D::Owned>> = self.0.with(|mut loaded| loaded.read(key)).await??;
+        let found: Option<Option<D::Owned>> = self.0.loaded().await?.read(key)?;
         Ok(found.flatten().unwrap_or_else(|| default.to_owned()))
     }
 
@@ -151,7 +146,7 @@ impl SessionHandle {
     pub async fn set<V: Serialize>(&self, key: impl Accepts<V>, value: V) -> Result<(), Error> {
         let key = checked(key.name())?;
         let value = value::encode(key, &value)?;
-        self.0.change(Operation::Set { value, expires_at: None }).await
+        self.0.loaded().await?.change(Operation::Set { value, expires_at: None })
     }
 
     /// As [`Session::permanent`](crate::Session::permanent).
@@ -161,7 +156,7 @@ impl SessionHandle {
     /// As there.
     pub async fn permanent(&self, map: impl Serialize) -> Result<(), Error> {
         let values = value::encode_entries(&map)?;
-        self.0.change(Operation::Permanent { values }).await
+        self.0.loaded().await?.change(Operation::Permanent { values })
     }
 
     /// As [`Session::flash`](crate::Session::flash).
@@ -172,7 +167,7 @@ impl SessionHandle {
     pub async fn flash<V: Serialize>(&self, key: impl Accepts<V>, value: V) -> Result<(), Error> {
         let key = checked(key.name())?;
         let value = value::encode(key, &value)?;
-        self.0.change(Operation::Flash { value }).await
+        self.0.loaded().await?.change(Operation::Flash { value })
     }
 
     /// As [`Session::forget`](crate::Session::forget).
@@ -182,7 +177,7 @@ impl SessionHandle {
     /// As there.
     pub async fn forget(&self, what: impl Select) -> Result<(), Error> {
         match what.select()? {
-            Selection::Keys(keys) => self.0.change(Operation::Forget { keys }).await,
+            Selection::Keys(keys) => self.0.loaded().await?.change(Operation::Forget { keys }),
             Selection::Everything => self.destroy().await,
         }
     }
@@ -209,10 +204,8 @@ impl SessionHandle {
     /// As there.
     pub async fn has(&self, key: impl KeyName) -> Result<bool, Error> {
         let key = checked(key.name())?;
-        let holds = |loaded: Loaded<'_>| {
-            loaded.draft.get(key).is_some_and(|found| !value::is_null(found.json))
-        };
-        self.0.with(holds).await
+        let loaded = self.0.loaded().await?;
+        Ok(loaded.draft().get(key).is_some_and(|found| !value::is_null(found.json)))
     }
 
     /// As [`Session::exists`](crate::Session::exists).
@@ -222,7 +215,7 @@ impl SessionHandle {
     /// As there.
     pub async fn exists(&self, key: impl KeyName) -> Result<bool, Error> {
         let key = checked(key.name())?;
-        self.0.with(|loaded| loaded.draft.get(key).is_some()).await
+        Ok(self.0.loaded().await?.draft().get(key).is_some())
     }
 
     /// As [`Session::all`](crate::Session::all).
@@ -231,7 +224,7 @@ impl SessionHandle {
     ///
     /// As there.
     pub async fn all(&self) -> Result<serde_json::Map<String, serde_json::Value>, Error> {
-        self.0.with(|mut loaded| loaded.read_all()).await?
+        self.0.loaded().await?.read_all()
     }
 
     /// As [`Session::increment`](crate::Session::increment).
@@ -279,7 +272,7 @@ impl SessionHandle {
         let key = checked(key.name())?;
         let value = value::encode(key, &value)?;
         let expires_at = Some(self.0.core.clock.now().saturating_add(lifetime));
-        self.0.change(Operation::Set { value, expires_at }).await
+        self.0.loaded().await?.change(Operation::Set { value, expires_at })
     }
 
     /// As [`Session::now`](crate::Session::now).
@@ -290,7 +283,7 @@ impl SessionHandle {
     pub async fn now<V: Serialize>(&self, key: impl Accepts<V>, value: V) -> Result<(), Error> {
         let key = checked(key.name())?;
         let value = value::encode(key, &value)?;
-        self.0.change(Operation::Now { value }).await
+        self.0.loaded().await?.change(Operation::Now { value })
     }
 
     /// As [`Session::reflash`](crate::Session::reflash).
@@ -299,14 +292,11 @@ impl SessionHandle {
     ///
     /// As there.
     pub async fn reflash(&self) -> Result<(), Error> {
-        self.0.with(|_| ()).await?;
-        let mut state = self.0.state();
-        if state.stage == Stage::Late {
+        let mut loaded = self.0.loaded().await?;
+        if loaded.0.stage == Stage::Late {
             return Err(Error::new(Kind::Late { doing: "keeping flash messages" }));
         }
-        if let Some(work) = &mut state.work {
-            work.kept |= self.0.request.carried.flash;
-        }
+        loaded.work().kept |= self.0.request.carried.flash;
         Ok(())
     }
 
@@ -317,13 +307,11 @@ impl SessionHandle {
     /// As there.
     pub async fn keep(&self, keys: impl Select) -> Result<(), Error> {
         let Selection::Keys(keys) = keys.select()? else { return self.reflash().await };
-        let keep = |mut loaded: Loaded<'_>| {
-            keys.into_iter().try_for_each(|key| match loaded.draft.stored_flash(&key) {
-                Some(value) => loaded.change(Operation::Flash { value }),
-                None => Ok(()),
-            })
-        };
-        self.0.with(keep).await?
+        let mut loaded = self.0.loaded().await?;
+        keys.into_iter().try_for_each(|key| match loaded.draft().stored_flash(&key) {
+            Some(value) => loaded.change(Operation::Flash { value }),
+            None => Ok(()),
+        })
     }
 
     /// As [`Session::clear`](crate::Session::clear).
@@ -332,7 +320,7 @@ impl SessionHandle {
     ///
     /// As there.
     pub async fn clear(&self) -> Result<(), Error> {
-        self.0.change(Operation::Clear).await
+        self.0.loaded().await?.change(Operation::Clear)
     }
 
     /// As [`Session::keys`](crate::Session::keys).
@@ -341,9 +329,8 @@ impl SessionHandle {
     ///
     /// As there.
     pub async fn keys(&self) -> Result<Vec<String>, Error> {
-        let names =
-            |loaded: Loaded<'_>| loaded.draft.visible().into_keys().map(str::to_owned).collect();
-        self.0.with(names).await
+        let loaded = self.0.loaded().await?;
+        Ok(loaded.draft().visible().into_keys().map(str::to_owned).collect())
     }
 
     /// As [`Session::pull`](crate::Session::pull).
@@ -353,14 +340,12 @@ impl SessionHandle {
     /// As there.
     pub async fn pull<T: DeserializeOwned>(&self, key: impl KeyOf<T>) -> Result<Option<T>, Error> {
         let key = checked(key.name())?;
-        let pull = |mut loaded: Loaded<'_>| {
-            let value = loaded.read(key)?;
-            if loaded.draft.get(key).is_some() {
-                loaded.change(Operation::Forget { keys: vec![key.into()] })?;
-            }
-            Ok(value)
-        };
-        self.0.with(pull).await?
+        let mut loaded = self.0.loaded().await?;
+        let value = loaded.read(key)?;
+        if loaded.draft().get(key).is_some() {
+            loaded.change(Operation::Forget { keys: vec![key.into()] })?;
+        }
+        Ok(value)
     }
 
     /// As [`Session::claim`](crate::Session::claim).
@@ -374,7 +359,7 @@ impl SessionHandle {
     ) -> Result<Option<T>, Error> {
         let key: Arc<str> = checked(key.name())?.into();
         // Loads, and says what every verb says of a session that cannot be used.
-        self.0.with(|_| ()).await?;
+        drop(self.0.loaded().await?);
         let name = key.clone();
         let check = move |json: &[u8]| value::decode::<T>(&name, json).map(drop);
         match claim_to_the_end(self.0.clone(), key.clone(), check).await? {
@@ -439,13 +424,15 @@ impl SessionHandle {
         F: Future<Output = Result<T, E>>,
     {
         let key = checked(key.name())?;
-        if let Some(value) = self.0.with(|mut loaded| loaded.read(key)).await?? {
+        let stored = self.0.loaded().await?.read(key)?;
+        if let Some(value) = stored {
             return Ok(value);
         }
         let value = make().await?;
         let value = value::encode(key, &value)?;
-        self.0.change(Operation::Remember { value }).await?;
-        Ok(self.0.with(|loaded| value::decode_exactly(key, loaded.draft.json(key))).await??)
+        self.0.loaded().await?.change(Operation::Remember { value })?;
+        let loaded = self.0.loaded().await?;
+        Ok(value::decode_exactly(key, loaded.draft().json(key))?)
     }
 
     /// As [`Session::regenerate`](crate::Session::regenerate).
@@ -454,7 +441,7 @@ impl SessionHandle {
     ///
     /// As there.
     pub async fn regenerate(&self) -> Result<(), Error> {
-        self.0.change(Operation::Regenerate).await
+        self.0.loaded().await?.change(Operation::Regenerate)
     }
 
     /// As [`Session::set_owner`](crate::Session::set_owner).
@@ -465,7 +452,7 @@ impl SessionHandle {
     pub async fn set_owner(&self, owner: impl AsRef<str>) -> Result<(), Error> {
         let owner = owner.as_ref();
         match owner.len() {
-            1..=LONGEST_OWNER => self.0.change(Operation::SetOwner(owner.into())).await,
+            1..=LONGEST_OWNER => self.0.loaded().await?.change(Operation::SetOwner(owner.into())),
             0 => Err(Error::new(Kind::Owner { why: "must not be empty" })),
             _ => Err(Error::new(Kind::Owner { why: "has at most 255 bytes" })),
         }
@@ -477,7 +464,7 @@ impl SessionHandle {
     ///
     /// As there.
     pub async fn owner(&self) -> Result<Option<String>, Error> {
-        self.0.with(|loaded| loaded.draft.owner().map(str::to_owned)).await
+        Ok(self.0.loaded().await?.draft().owner().map(str::to_owned))
     }
 
     /// As [`Session::id`](crate::Session::id).
@@ -486,8 +473,8 @@ impl SessionHandle {
     ///
     /// As there.
     pub async fn id(&self) -> Result<Option<SessionId>, Error> {
-        let driver = &self.0.core.driver;
-        self.0.with(|loaded| loaded.draft.ordinary.live().map(|live| driver.id_of(live))).await
+        let loaded = self.0.loaded().await?;
+        Ok(loaded.draft().ordinary.live().map(|live| self.0.core.driver.id_of(live)))
     }
 
     /// As [`Session::save`](crate::Session::save).
@@ -533,17 +520,16 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Loads the records if nobody has, and looks at them.
-    async fn with<R>(&self, look: impl FnOnce(Loaded<'_>) -> R) -> Result<R, Error> {
+    /// Loads the records if nobody has.
+    ///
+    /// Nothing may be awaited while this is held.
+    async fn loaded(&self) -> Result<Loaded<'_>, Error> {
         if let Some(state) = self.load_now() {
-            return look_at(state, look);
+            return Loaded::of(state);
         }
-        self.load_from_store().await?;
-        look_at(self.state(), look)
-    }
-
-    async fn change(&self, operation: Operation) -> Result<(), Error> {
-        self.with(|mut loaded| loaded.change(operation)).await?
+        // In a box, which only stores need: the future of every verb is moved about, and would be ten times as large.
+        Box::pin(self.load_from_store()).await?;
+        Loaded::of(self.state())
     }
 
     /// Carries a computation out, and reads what is there then.
@@ -553,18 +539,16 @@ impl Inner {
         compute: Compute,
         read: impl FnOnce(&str, &[u8]) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let compute = |mut loaded: Loaded<'_>| {
-            loaded.note_reading(&key);
-            loaded.change(Operation::Compute { key: key.clone(), compute })?;
-            read(&key, loaded.draft.json(&key))
-        };
-        self.with(compute).await?
+        let mut loaded = self.loaded().await?;
+        loaded.note_reading(&key);
+        loaded.change(Operation::Compute { key: key.clone(), compute })?;
+        read(&key, loaded.draft().json(&key))
     }
 
     /// Loads the records that the request's cookies name, once.
     async fn load(&self) -> Result<(), Error> {
         if self.load_now().is_none() {
-            self.load_from_store().await?;
+            Box::pin(self.load_from_store()).await?;
         }
         Ok(())
     }
@@ -603,9 +587,11 @@ impl Inner {
     }
 
     fn begin_work(&self, loaded: load::Loaded) -> Box<Work> {
+        // The allocation comes first, so that the rest is made where it stays.
+        let place = Box::new_uninit();
         let draft = Draft::new(loaded, self.request.carried.flash, self.core.clock.clone());
         let log = Log::default();
-        Box::new(Work { draft, log, read: 0, made: 0, kept: 0, made_permanent: None })
+        Box::write(place, Work { draft, log, read: 0, made: 0, kept: 0, made_permanent: None })
     }
 
     /// Loads the records of this request again, for a replay.
@@ -639,68 +625,76 @@ impl Inner {
     }
 }
 
-/// Shows the loaded state, where nothing forbids to work on it.
-fn look_at<R>(
-    mut state: MutexGuard<'_, State>,
-    look: impl FnOnce(Loaded<'_>) -> R,
-) -> Result<R, Error> {
-    let State { stage, work: Some(work), .. } = &mut *state else {
-        return Err(Error::new(Kind::Outside));
-    };
-    let Work { draft, log, read, .. } = &mut **work;
-    if !log.destroy {
-        draft.check_readable()?;
-    }
-    Ok(look(Loaded { stage: *stage, draft, log, read }))
-}
-
 fn tell_of_unreadable(standing: &Standing) {
     if let Standing::Corrupt { token, why, .. } = standing {
         event::unreadable(token.digest().id(), why);
     }
 }
 
-impl Loaded<'_> {
+impl<'a> Loaded<'a> {
+    /// The state in which something was loaded, where nothing forbids to work on it.
+    fn of(state: MutexGuard<'a, State>) -> Result<Self, Error> {
+        match &state.work {
+            Some(work) if !work.log.destroy => work.draft.check_readable()?,
+            Some(_) => {}
+            None => return Err(Error::new(Kind::Outside)),
+        }
+        Ok(Self(state))
+    }
+
+    fn work(&mut self) -> &mut Work {
+        self.0.work.as_mut().expect("`of` saw it")
+    }
+
+    fn draft(&self) -> &Draft {
+        &self.0.work.as_ref().expect("`of` saw it").draft
+    }
+
     /// Reads a value; a flash value counts as read, which is what ages it in scripts' requests.
     fn read<T: DeserializeOwned>(&mut self, key: &str) -> Result<Option<T>, Error> {
-        let Some(found) = self.draft.get(key) else { return Ok(None) };
-        found.note_in(self.read);
+        let Work { draft, read, .. } = self.work();
+        let Some(found) = draft.get(key) else { return Ok(None) };
+        found.note_in(read);
         value::decode(key, found.json)
     }
 
     fn read_all(&mut self) -> Result<serde_json::Map<String, serde_json::Value>, Error> {
+        let Work { draft, read, .. } = self.work();
         let mut all = serde_json::Map::new();
-        for (key, found) in self.draft.visible() {
-            found.note_in(self.read);
+        for (key, found) in draft.visible() {
+            found.note_in(read);
             all.insert(key.to_owned(), value::decode_exactly(key, found.json)?);
         }
         Ok(all)
     }
 
     fn note_reading(&mut self, key: &str) {
-        if let Some(found) = self.draft.get(key) {
-            found.note_in(self.read);
+        let Work { draft, read, .. } = self.work();
+        if let Some(found) = draft.get(key) {
+            found.note_in(read);
         }
     }
 
     /// Carries a change out and logs it, or does neither.
     fn change(&mut self, operation: Operation) -> Result<(), Error> {
+        let stage = self.0.stage;
+        let Work { draft, log, .. } = self.work();
         let needs_session = !matches!(
             operation,
             Operation::Regenerate | Operation::SetOwner(_) | Operation::Now { .. }
         );
-        if self.draft.ordinary.is_ended() && needs_session && !self.log.begins_anew() {
+        if draft.ordinary.is_ended() && needs_session && !log.begins_anew() {
             return Err(Error::gone(error::Record::Session));
         }
-        if self.stage == Stage::Late && self.draft.needs_cookie(&operation) {
+        if stage == Stage::Late && draft.needs_cookie(&operation) {
             return Err(Error::new(Kind::Late { doing: operation.doing() }));
         }
         // The same owner again changes nothing, and is no login when the log is replayed.
-        if matches!(&operation, Operation::SetOwner(owner) if self.draft.owner() == Some(owner)) {
+        if matches!(&operation, Operation::SetOwner(owner) if draft.owner() == Some(owner)) {
             return Ok(());
         }
-        self.draft.apply(&operation)?;
-        self.log.push(operation);
+        draft.apply(&operation)?;
+        log.push(operation);
         Ok(())
     }
 }

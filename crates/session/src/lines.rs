@@ -26,8 +26,8 @@ impl Lines {
         self.0.retain(|(other, _)| *other != which);
     }
 
-    pub(crate) fn merge(&mut self, newer: Self) {
-        newer.0.into_iter().for_each(|(which, line)| self.put(which, line));
+    pub(crate) fn merge(&mut self, newer: &mut Self) {
+        newer.0.drain(..).for_each(|(which, line)| self.put(which, line));
     }
 
     pub(crate) fn is_empty(&self) -> bool {

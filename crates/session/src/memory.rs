@@ -124,7 +124,7 @@ impl Memory {
     pub(crate) fn create(
         &self,
         key: &StoreKey,
-        new: NewRecord<'_>,
+        new: &NewRecord<'_>,
         now: Timestamp,
     ) -> Result<Answer, StoreError> {
         self.evictions.pay_for_one(now);
@@ -151,7 +151,7 @@ impl Memory {
         &self,
         key: &StoreKey,
         expected: Version,
-        change: Change<'_>,
+        change: &Change<'_>,
     ) -> Result<Answer, StoreError> {
         let content = Content::new(change.bytes, change.owner, change.meta, change.expires_at)?;
         // Without this, everything else would be evicted before it turned out to be of no use.
@@ -244,7 +244,7 @@ impl Memory {
         if !reserved.cover(record.size()) {
             return Attempt::Short(record.size());
         }
-        self.write(&mut shard, place, record.clone());
+        self.write(&mut shard, place, record);
         reserved.settle(record.size(), Size::default());
         self.sweep_on(&mut shard, place);
         committed(record.clone())
@@ -272,8 +272,8 @@ impl Memory {
         if !reserved.cover(came) {
             return Attempt::Short(came);
         }
-        self.write(pair.shard(presented), presented, ended.clone());
-        self.write(pair.shard(place), place, record.clone());
+        self.write(pair.shard(presented), presented, ended);
+        self.write(pair.shard(place), place, record);
         reserved.settle(came, Size::default());
         self.sweep_on(pair.shard(place), place);
         committed(record.clone())
@@ -287,8 +287,8 @@ impl Memory {
         reserved: &mut Reserved<'_>,
     ) -> Attempt {
         let mut shard = self.lock(place);
-        let old = match record_with(&shard, place, expected) {
-            Ok(old) => old,
+        let (position, old) = match record_with(&shard, place, expected) {
+            Ok(found) => found,
             Err(outcome) => return Attempt::Done((outcome, None)),
         };
         let growth = content.size().beyond(old.size());
@@ -296,9 +296,9 @@ impl Memory {
             return Attempt::Short(growth);
         }
         let new = Kept::record(place.key, next(expected), old.created(), content);
-        let (came, went) = (new.size(), old.size());
-        self.write(&mut shard, place, new.clone());
-        reserved.settle(came, went);
+        let old = shard.replace(position, new.clone());
+        self.owners.follow(Some(&old), Some(&new));
+        reserved.settle(new.size(), old.size());
         self.sweep_on(&mut shard, place);
         committed(new)
     }
@@ -313,7 +313,7 @@ impl Memory {
     ) -> Attempt {
         let mut pair = self.lock_both(from, to);
         let (created, went) = match record_with(pair.shard(from), from, expected) {
-            Ok(old) => (old.created(), old.size()),
+            Ok((_, old)) => (old.created(), old.size()),
             Err(outcome) => return Attempt::Done((outcome, None)),
         };
         if pair.shard(to).get(to).is_some() {
@@ -325,8 +325,8 @@ impl Memory {
             return Attempt::Short(growth);
         }
         let moved = Kept::record(to.key, next(expected), created, content);
-        self.write(pair.shard(from), from, ended.clone());
-        self.write(pair.shard(to), to, moved.clone());
+        self.write(pair.shard(from), from, ended);
+        self.write(pair.shard(to), to, &moved);
         reserved.settle(came, went);
         self.sweep_on(pair.shard(to), to);
         committed(moved)
@@ -345,15 +345,15 @@ impl Memory {
         let went = record.size();
         let tombstone = Kept::tombstone(place.key, remember_until);
         let came = tombstone.size();
-        self.write(shard, place, tombstone);
+        self.write(shard, place, &tombstone);
         self.room.exchange(came, went);
         true
     }
 
     /// Puts an entry at its key and has the owner index follow. The caller counts it.
-    fn write(&self, shard: &mut Shard, place: &Place, new: Kept) {
-        self.owners.follow(shard.get(place), Some(&new));
-        shard.put(place, new);
+    fn write(&self, shard: &mut Shard, place: &Place, new: &Kept) {
+        let old = shard.put(place, new.clone());
+        self.owners.follow(old.as_ref(), Some(new));
     }
 
     fn remove(&self, shard: &mut Shard, place: &Place) {
@@ -401,13 +401,19 @@ fn record_at<'a>(shard: &'a Shard, place: &Place) -> Option<&'a Kept> {
     shard.get(place).filter(|kept| kept.is_record())
 }
 
+/// The record of this key with its position, if it has this version.
 fn record_with<'a>(
     shard: &'a Shard,
     place: &Place,
     expected: Version,
-) -> Result<&'a Kept, Outcome> {
-    let record = record_at(shard, place).ok_or(Outcome::Gone)?;
-    if record.version() == expected { Ok(record) } else { Err(Outcome::Conflict) }
+) -> Result<(usize, &'a Kept), Outcome> {
+    let position = shard.position(place).ok_or(Outcome::Gone)?;
+    let kept = shard.at(position);
+    match (kept.is_record(), kept.version() == expected) {
+        (false, _) => Err(Outcome::Gone),
+        (true, false) => Err(Outcome::Conflict),
+        (true, true) => Ok((position, kept)),
+    }
 }
 
 /// The locked shards of two keys, which may be one.
@@ -456,7 +462,7 @@ mod tests {
     fn create(memory: &Memory, number: u8, now: u64, expires_at: u64) {
         let now = Timestamp::from_millis(now);
         let new = NewRecord::new(b"", now, Timestamp::from_millis(expires_at));
-        memory.create(&key(number), new, now).unwrap();
+        memory.create(&key(number), &new, now).unwrap();
     }
 
     /// A table for two sessions, and the ids that it has given up.
@@ -523,16 +529,16 @@ mod tests {
         change.owner = Some("42");
         for number in 1..=5 {
             create(&memory, number, 0, 1_000);
-            memory.commit(&key(number), Version(1), change).unwrap();
+            memory.commit(&key(number), Version(1), &change).unwrap();
         }
         memory.end(&key(1), LATER);
         memory.end_owned_by("42", Some(&key(5)), LATER);
         create(&memory, 6, 0, 2_000);
         change.move_to = Some(key(7));
-        memory.commit(&key(6), Version(1), change).unwrap();
+        memory.commit(&key(6), Version(1), &change).unwrap();
         assert_eq!(memory.owners.keys("42", None, usize::MAX), [key(5), key(7)]);
 
-        memory.commit(&key(7), Version(2), Change::new(b"", LATER)).unwrap();
+        memory.commit(&key(7), Version(2), &Change::new(b"", LATER)).unwrap();
         memory.delete_expired(LATER, usize::MAX);
         assert_eq!(memory.owners.keys("42", None, usize::MAX), []);
     }
@@ -542,7 +548,7 @@ mod tests {
         let memory = Memory::new(9, usize::MAX, Keys::Tokens);
         create(&memory, 1, 0, 1_000);
         let Found::Live(kept) = memory.load(&key(1)) else { panic!("no record") };
-        memory.commit(&key(1), Version(1), Change::new(b"new", LATER)).unwrap();
+        memory.commit(&key(1), Version(1), &Change::new(b"new", LATER)).unwrap();
         memory.end(&key(1), LATER);
         assert_eq!((kept.bytes(), kept.version()), (&b""[..], Version(1)));
     }

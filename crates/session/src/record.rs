@@ -53,7 +53,7 @@ impl AsRef<[u8]> for Bytes {
 }
 
 /// A record whose structure has been checked once, so that reading it cannot fail.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Record<B = Bytes>(B);
 
 /// A record that was written and that nobody keeps yet.

@@ -44,8 +44,8 @@ impl Inner {
                 self.forget_in_log(key)?;
                 return Ok(Some(json));
             };
-            let step = self.removal(key, layer)?;
-            match write(&self.core, step, self.core.clock.now()).await? {
+            let mut step = self.removal(key, layer)?;
+            match write(&self.core, &mut step, self.core.clock.now()).await? {
                 Written::Lost => {}
                 written => {
                     self.take_claimed(key, layer, written)?;

@@ -28,6 +28,7 @@ pub(crate) struct Age {
 }
 
 impl Age {
+    #[inline]
     fn is_stale(self, entry: &Entry<'_>) -> bool {
         match entry.sort() {
             Sort::Stored { expires_at } => {
@@ -84,6 +85,27 @@ impl Put {
             _ => return None,
         };
         Some(((self.named.key(), sort.slot()), self, sort))
+    }
+}
+
+/// The names in a record, looked through in their order.
+struct Names<'a> {
+    next: Option<Entry<'a>>,
+    rest: Entries<'a>,
+}
+
+impl Names<'_> {
+    /// Whether this name is among them. The next one that is asked for stands behind it.
+    #[inline]
+    fn has(&mut self, key: &[u8]) -> bool {
+        while let Some(next) = &self.next {
+            match order(next.key, key) {
+                Ordering::Less => self.next = self.rest.next(),
+                Ordering::Equal => return true,
+                Ordering::Greater => return false,
+            }
+        }
+        false
     }
 }
 
@@ -148,7 +170,7 @@ impl Draft {
         &self,
         layer: Layer,
         header: &Header<'_>,
-        permanent: Entries<'_>,
+        mut permanent: Entries<'_>,
         message: Option<Sort>,
         stale: impl Fn(&Entry<'_>) -> bool,
     ) -> Contents {
@@ -158,7 +180,7 @@ impl Draft {
         let mut contents =
             Contents { record: Writer::new(header, self.room(record)), changed: false };
         let mut puts = self.puts.iter().filter_map(|put| put.placed_in(layer, message)).peekable();
-        let mut permanent = permanent.peekable();
+        let mut permanent = Names { next: permanent.next(), rest: permanent };
         'entries: for entry in record.map(Record::entries).unwrap_or_default() {
             while let Some((order, put, sort)) = next_up_to(&mut puts, entry.place()) {
                 if order.is_eq() {
@@ -167,10 +189,8 @@ impl Draft {
                 }
                 contents.add(put, sort);
             }
-            while permanent.next_if(|permanent| permanent.key < entry.key).is_some() {}
-            let is_permanent = permanent.peek().is_some_and(|permanent| permanent.key == entry.key);
-            let replaced = self.replaces_message(&entry);
-            let goes = hidden || replaced || is_permanent && !entry.is_message();
+            let replaced = entry.is_message() && self.replaces_message(&entry);
+            let goes = hidden || replaced || !entry.is_message() && permanent.has(entry.key);
             if !goes && !stale(&entry) {
                 contents.record.keep(entry);
             } else if goes && (replaced || !stale(&entry)) {
@@ -192,7 +212,7 @@ impl Draft {
         match entry.sort() {
             Sort::Stored { .. } => false,
             Sort::Flash { generation, .. } => {
-                self.sees(generation) && self.put_at(entry.key, Layer::Flash).is_some()
+                self.sees(generation) && self.put_in(entry.key, Layer::Flash).is_some()
             }
         }
     }

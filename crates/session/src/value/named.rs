@@ -1,6 +1,5 @@
 //! A value's name and its JSON text, in one allocation: an operation and what it has put share it.
 
-use smallvec::SmallVec;
 use std::{
     io::{self, Write},
     sync::Arc,
@@ -49,30 +48,61 @@ impl From<Arc<str>> for Named {
     }
 }
 
-/// Where a value is written before its length is known. Most fit without an allocation.
+/// How much is written without an allocation.
+const SHORT: usize = 128;
+
+/// A name and a value that is being written behind it.
 pub(super) struct Unfinished {
-    text: SmallVec<[u8; 256]>,
+    /// What was written, as long as it is short.
+    short: [u8; SHORT],
+    length: usize,
+    /// All that was written, once it is long.
+    long: Vec<u8>,
     key_length: usize,
 }
 
 impl Unfinished {
     pub(super) fn new(key: &str) -> Self {
-        Self { text: SmallVec::from_slice(key.as_bytes()), key_length: key.len() }
+        let mut text =
+            Self { short: [0; SHORT], length: 0, long: Vec::new(), key_length: key.len() };
+        text.push(key.as_bytes());
+        text
+    }
+
+    #[inline]
+    fn push(&mut self, bytes: &[u8]) {
+        match self.short.get_mut(self.length..self.length + bytes.len()) {
+            Some(place) if self.long.is_empty() => {
+                place.copy_from_slice(bytes);
+                self.length += bytes.len();
+            }
+            _ => self.push_long(bytes),
+        }
+    }
+
+    #[cold]
+    fn push_long(&mut self, bytes: &[u8]) {
+        if self.long.is_empty() {
+            self.long.extend_from_slice(&self.short[..self.length]);
+        }
+        self.long.extend_from_slice(bytes);
     }
 
     pub(super) fn finish(&self) -> Named {
-        Named { text: self.text.as_slice().into(), key_length: self.key_length }
+        let text = if self.long.is_empty() { &self.short[..self.length] } else { &self.long };
+        Named { text: text.into(), key_length: self.key_length }
     }
 }
 
 impl Write for Unfinished {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.text.extend_from_slice(bytes);
+        self.push(bytes);
         Ok(bytes.len())
     }
 
+    #[inline]
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.text.extend_from_slice(bytes);
+        self.push(bytes);
         Ok(())
     }
 
