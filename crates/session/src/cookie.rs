@@ -142,7 +142,7 @@ impl Cookies {
 
     /// The line that gives the browser a session token; `lifetime` is the time to the absolute deadline.
     pub(crate) fn set_session(&self, token: &Token, lifetime: Duration) -> String {
-        let mut line = self.start(Which::Session);
+        let mut line = self.start(Which::Session, Token::TEXT_LENGTH);
         token.write_to(&mut line);
         self.finish(&mut line, lifetime);
         line
@@ -150,7 +150,7 @@ impl Cookies {
 
     /// The line that gives the browser the token of its permanent data, and tells us when it did.
     pub(crate) fn set_permanent(&self, token: &Token, now: Timestamp) -> String {
-        let mut line = self.start(Which::Permanent);
+        let mut line = self.start(Which::Permanent, Token::TEXT_LENGTH);
         token.write_to(&mut line);
         let _ = write!(line, ".{}{}; Max-Age={PERMANENT_MAX_AGE}", day(now), self.attributes);
         line
@@ -158,7 +158,7 @@ impl Cookies {
 
     /// The line that tells the browser that a flash message of this generation waits for it.
     pub(crate) fn set_flash(&self, generation: u8, lifetime: Duration) -> String {
-        let mut line = self.start(Which::Flash(generation));
+        let mut line = self.start(Which::Flash(generation), 1);
         line.push('1');
         self.finish(&mut line, lifetime);
         line
@@ -166,7 +166,7 @@ impl Cookies {
 
     /// The line that removes a cookie: every attribute as in setting, or the browser keeps it.
     pub(crate) fn remove(&self, which: Which) -> String {
-        let mut line = self.start(which);
+        let mut line = self.start(which, 0);
         line.push_str(&self.attributes);
         line.push_str("; Max-Age=0");
         line
@@ -179,9 +179,15 @@ impl Cookies {
         }
     }
 
-    fn start(&self, which: Which) -> String {
-        let mut line = String::with_capacity(self.settings.name.len() + self.attributes.len() + 80);
-        line.push_str(&self.settings.name);
+    /// Begins a line with room for a value of this length.
+    ///
+    /// The session's own line has room for no more, since what is too large is copied on its way out.
+    fn start(&self, which: Which, value_length: usize) -> String {
+        let name = &self.settings.name;
+        let companion = if which == Which::Session { 0 } else { 48 };
+        let size = name.len() + 1 + value_length + self.attributes.len() + companion;
+        let mut line = String::with_capacity(size);
+        line.push_str(name);
         match which {
             Which::Session => {}
             Which::Permanent => line.push_str(".p"),
