@@ -201,6 +201,11 @@ impl Cookies {
 }
 
 impl Carried {
+    /// Whether the request brought anything of ours beside the session cookie.
+    pub(crate) fn has_companions(&self) -> bool {
+        self.flash != 0 || self.permanent.is_some()
+    }
+
     /// Tokens in the companion `.p`.
     pub(crate) fn permanent(&self) -> &Tokens {
         self.permanent.as_ref().map_or(&NO_TOKENS, |permanent| &permanent.tokens)

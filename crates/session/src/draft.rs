@@ -617,7 +617,10 @@ impl<'a> View<'a, '_> {
     /// What the loaded record of a layer holds under the key.
     #[inline]
     fn under(&self, layer: Layer) -> Under<'a> {
-        self.draft.base(layer).map_or_else(Under::default, |record| record.under(self.key))
+        match self.draft.base(layer) {
+            Some(record) => record.under(self.key),
+            None => Under::default(),
+        }
     }
 
     #[inline]

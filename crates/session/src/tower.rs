@@ -82,10 +82,11 @@ where
             };
         }
         let handle = open(&self.sessions, &request);
-        let entered = scope::enter(handle.clone());
-        let future = self.inner.call(request);
-        drop(entered);
-        ResponseFuture { handle: Some(handle), state: State::Running { future } }
+        let _entered = scope::enter(handle.clone());
+        ResponseFuture {
+            handle: Some(handle),
+            state: State::Running { future: self.inner.call(request) },
+        }
     }
 }
 
@@ -168,10 +169,9 @@ where
                         Ok(response) => response,
                         Err(error) => return Poll::Ready(Err(error)),
                     };
-                    match respond::commit_now(handle, &response) {
-                        Ok(committed) => {
+                    match respond::commit_now(handle, &mut response) {
+                        Ok(()) => {
                             *this.handle = None;
-                            respond::answer(&mut response, committed);
                             return Poll::Ready(Ok(response));
                         }
                         Err(commit) => {

@@ -29,8 +29,11 @@ impl Inner {
 
     /// The lines that need no commit: messages that have been shown go, `.p` is sent again.
     fn finish_cookies(&self, state: &mut State, moment: Moment) {
-        let ended = state.work.as_ref().is_some_and(|work| work.draft.ordinary.is_ended());
-        if moment != Moment::Answer || ended {
+        // Only what the request brought can go, or be sent again.
+        if !self.request.carried.has_companions() || moment != Moment::Answer {
+            return;
+        }
+        if state.work.as_ref().is_some_and(|work| work.draft.ordinary.is_ended()) {
             return;
         }
         let cookies = &self.core.cookies;
