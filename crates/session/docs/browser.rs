@@ -2,21 +2,23 @@
 #[allow(unused_imports)]
 pub use dframework_session::{
     Clock, Config, DriverName, Error, Key, RequestHead, ResponseHead, Session, SessionHandle,
-    Sessions,
+    Sessions, testing,
 };
 #[allow(unused_imports)]
 pub use std::time::Duration;
 
+const HERE: &str = "https://localhost/";
+
 #[allow(dead_code)]
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Browser {
-    pub jar: std::collections::BTreeMap<String, String>,
+    pub jar: testing::Browser,
 }
 
 #[allow(dead_code)]
 impl Browser {
     pub fn new() -> Self {
-        Self::default()
+        Self { jar: testing::Browser::new(Clock::manual()) }
     }
 
     /// Goes to a page that is answered with 200.
@@ -44,13 +46,11 @@ impl Browser {
 
     /// Sends the head of a request.
     pub fn open(&self, sessions: &Sessions, destination: &str) -> SessionHandle {
-        let pairs = self.jar.iter();
-        let cookies: Vec<_> = pairs.map(|(name, value)| format!("{name}={value}")).collect();
-        let field = cookies.join("; ");
+        let field = self.jar.clone().cookie_field(HERE);
         let mut head = RequestHead::new("GET");
         let destination = || Some(destination.as_bytes());
         head.fetch_dest = &destination;
-        sessions.open(head.with_cookies([field.as_bytes()]))
+        sessions.open(head.with_cookies(field.as_deref().map(str::as_bytes)))
     }
 
     /// Receives the head of a response.
@@ -66,24 +66,18 @@ impl Browser {
             Err(failed) => (failed.head, Err(failed.error)),
         };
         for line in &head.set_cookies {
-            let (pair, attributes) = line.split_once(';').unwrap();
-            let (name, value) = pair.split_once('=').unwrap();
-            if attributes.contains("Max-Age=0") {
-                self.jar.remove(name);
-            } else {
-                self.jar.insert(name.to_owned(), value.to_owned());
-            }
+            let _ = self.jar.receive(HERE, line).unwrap();
         }
         result
     }
 
-    /// Closes its last window: cookies without an age go. Of the library's, `.p` alone has one.
+    /// Closes its last window: cookies without an age go.
     pub fn restart(&mut self) {
-        self.jar.retain(|name, _| name.ends_with(".p"));
+        self.jar.restart();
     }
 
     /// What the session cookie holds.
     pub fn token(&self) -> Option<String> {
-        self.jar.get("__Host-Http-session").cloned()
+        Some(self.jar.cookie("__Host-Http-session")?.value().into_owned())
     }
 }

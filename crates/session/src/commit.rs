@@ -7,9 +7,10 @@ mod answer;
 mod apply;
 mod claim;
 mod decide;
+mod tell;
 
 pub(crate) use apply::{Abandoned, Ending, Remembered, end_abandoned, end_record, remember_until};
-pub(crate) use decide::Lifetimes;
+pub(crate) use decide::{Lifetimes, Target};
 
 use crate::{
     change::{Log, Settled},
@@ -17,6 +18,7 @@ use crate::{
     draft::Standing,
     driver::{At, Driver},
     error::{Error, Kind, Record},
+    event::{Event, Untold},
     handle::{Inner, Stage, State, Work},
     queue::Turn,
     sessions::Core,
@@ -99,28 +101,61 @@ impl Inner {
             Some(turn) => turn,
             None => self.turn.take().await,
         };
-        let Some(mut planned) = self.begin(occasion)? else { return Ok(()) };
-        let mut progress = Progress::default();
+        let moment = self.begin(occasion);
+        if moment != Moment::Failure
+            && let Err(error) = self.let_expire().await
+            // Who has changed nothing is not told that the store is down.
+            && self.has_changes()
+        {
+            return Err(error);
+        }
+        let Some(mut planned) = self.plan(&self.state(), moment)? else { return Ok(()) };
+        let mut progress = Progress { earlier_ends: self.earlier_ends(), ..Progress::default() };
         let mut result = self.rounds(&mut planned, &mut progress).await;
         if let Some(made) = progress.made_permanent {
             if result.is_ok() {
                 result = self.confirm_permanent(&progress).await.and(result);
             }
             if result.as_ref().is_err_and(Error::is_session_gone) {
-                end_quietly(&self.core, made).await;
+                end_quietly(&self.core, Record::Permanent, made, &mut progress.events).await;
             }
         }
         if progress.overtaken {
-            self.end_own_permanent().await;
+            self.end_own_permanent(&mut progress.events).await;
         }
         self.take_over(&mut progress, result)
     }
 
+    /// Loads the records again if one has expired since: nothing may bring it back.
+    ///
+    /// Another request may have let it live longer meanwhile. A `destroy` ends it, expired or not.
+    async fn let_expire(&self) -> Result<(), Error> {
+        if !self.has_expired() {
+            return Ok(());
+        }
+        let (ordinary, permanent) = Box::pin(self.reload()).await?;
+        self.begin_again(ordinary, permanent)
+    }
+
+    fn has_expired(&self) -> bool {
+        let is_over =
+            |work: &Work| !work.log.destroy && work.draft.has_expired(self.core.clock.now());
+        self.state().work.as_deref().is_some_and(is_over)
+    }
+
+    fn has_changes(&self) -> bool {
+        self.state().work.as_ref().is_some_and(|work| work.log.has_changes())
+    }
+
+    fn earlier_ends(&self) -> Vec<Timestamp> {
+        self.state().work.as_ref().map_or_else(Vec::new, |work| work.log.earlier_ends())
+    }
+
     /// Ends the permanent record that this request has made: its cookie does not go out.
-    async fn end_own_permanent(&self) {
+    async fn end_own_permanent(&self, events: &mut Vec<Event>) {
         let made = self.state().work.as_mut().and_then(|work| work.made_permanent.take());
         if let Some(key) = made {
-            end_quietly(&self.core, key).await;
+            end_quietly(&self.core, Record::Permanent, key, events).await;
             if let Some(work) = &mut self.state().work
                 && work.draft.permanent.key() == Some(key)
             {
@@ -129,21 +164,23 @@ impl Inner {
         }
     }
 
-    /// The first plan. From its commit on, a response head can take no further cookies.
-    fn begin(&self, occasion: Occasion) -> Result<Option<Planned>, Error> {
+    /// What the occasion allows now. From its commit on, a response head can take no further cookies.
+    fn begin(&self, occasion: Occasion) -> Moment {
         let mut state = self.state();
         let moment = occasion.moment(state.stage);
         if let Occasion::Head { .. } = occasion {
             state.stage = Stage::Late;
         }
-        self.plan(&state, moment)
+        moment
     }
 
     /// The plan for what is in the log now; `None` when there is nothing to do.
     fn plan(&self, state: &State, moment: Moment) -> Result<Option<Planned>, Error> {
         let Some(work) = &state.work else { return Ok(None) };
         let Work { draft, log, .. } = &**work;
-        if let (Some(refused), true) = (&log.refused, moment != Moment::Failure) {
+        // No response can claim any more what a late `save` commits, nor can one that says that the server failed.
+        let claims = !matches!(moment, Moment::Failure | Moment::LateSave);
+        if let (Some(refused), true) = (&log.refused, claims) {
             return Err(refused.again());
         }
         let now = self.core.clock.now();
@@ -179,7 +216,7 @@ impl Inner {
             if !applied.as_ref().is_err_and(Error::outcome_is_unknown) {
                 progress.done.unsettled = None;
             }
-            if !progress.done.is_nothing() {
+            if !progress.done.is_nothing() || !progress.events.is_empty() {
                 self.settle(progress, *mark)?;
             }
             match applied? {
@@ -194,6 +231,7 @@ impl Inner {
             }
             self.plan_again(planned).await?;
         }
+        self.note_given_up(core.driver.rounds());
         let message = format!("lost {} rounds to other commits", core.driver.rounds());
         Err(Error::unavailable("committing", StoreError::unavailable(message)))
     }
@@ -203,7 +241,9 @@ impl Inner {
         let done = std::mem::take(&mut progress.done);
         let mut state = self.state();
         let Some(work) = &mut state.work else { return Ok(()) };
-        let Work { draft, log, .. } = &mut **work;
+        let Work { draft, log, events, .. } = &mut **work;
+        // A closure may panic in the next round, and what was done is to be told all the same.
+        events.append(&mut progress.events);
         let is_same_log = mark.epoch == log.epoch;
         if let (true, Some(step)) = (is_same_log, done.unsettled) {
             log.leave_unsettled(step);
@@ -212,7 +252,11 @@ impl Inner {
             return Ok(());
         }
         if let Some(ended) = done.ended {
-            draft.ordinary = Standing::Absent;
+            // A new session still takes the place of a token that nobody knew.
+            if !matches!(draft.ordinary, Standing::Unknown { .. }) {
+                draft.ordinary = Standing::Absent;
+            }
+            draft.hide_shown();
             if ended == Ended::Both {
                 draft.permanent = Standing::Absent;
                 // A `destroy` that was called meanwhile is still to be carried out.
@@ -263,10 +307,21 @@ impl Inner {
     /// A permanent record that was made while the session ended would outlive the logout: look once more.
     async fn confirm_permanent(&self, progress: &Progress) -> Result<(), Error> {
         let wrote_session = progress.ordinary.is_some();
-        let session = self.state().work.as_ref().and_then(|work| work.draft.ordinary.key());
-        let Some(key) = session.filter(|_| !wrote_session) else { return Ok(()) };
+        let session = self.state().work.as_ref().and_then(|work| {
+            let was_live = work.draft.ordinary.live().is_some();
+            work.draft.ordinary.key().map(|key| (key, was_live))
+        });
+        let Some((key, was_live)) = session.filter(|_| !wrote_session) else { return Ok(()) };
+        let now = self.core.clock.now();
         let mut ended = false;
-        let show = |_, at| ended = matches!(at, At::Ended { .. });
+        // The tombstone of a token that was unknown all the while counts for as long as it is remembered.
+        let show = |_, at| {
+            ended = match at {
+                At::Ended { until } => was_live || now < until,
+                At::Nothing => was_live,
+                At::Record { .. } => false,
+            };
+        };
         self.core.driver.load(&[key], show).await?;
         if ended { Err(Error::gone(Record::Session)) } else { Ok(()) }
     }
@@ -277,7 +332,8 @@ impl Inner {
         let State { work: Some(work), lines: sent, .. } = &mut *state else {
             return result.map(drop);
         };
-        let Work { draft, log, made, made_permanent, .. } = &mut **work;
+        let Work { draft, log, made, made_permanent, events, .. } = &mut **work;
+        events.append(&mut progress.events);
         let gone = matches!(&result, Err(error) if error.is_session_gone());
         match &result {
             Ok(mark) if mark.epoch == log.epoch => {
@@ -324,6 +380,7 @@ impl Work {
         let Self { draft, log, .. } = self;
         log.settle_unsettled(&draft.permanent, &ordinary, &permanent);
         let was_live = draft.ordinary.live().is_some();
+        let shown = draft.shown();
         (draft.ordinary, draft.permanent) = (ordinary, permanent);
         draft.begin_again();
         if !log.destroy {
@@ -336,12 +393,13 @@ impl Work {
         if is_gone && !log.begins_anew() && log.has_changes() {
             let error = Error::gone(Record::Session);
             log.refuse(&error);
+            draft.go_back_to(shown);
             return Err(error);
         }
         let replayed = draft.replay(log).map_err(unreplayable);
         if let Err(error) = &replayed {
             log.refuse(error);
-            draft.go_on();
+            draft.go_back_to(shown);
         }
         replayed
     }
@@ -397,9 +455,11 @@ impl Core {
 /// A commit to a store runs in a task of its own: a client that hangs up does not cut it in half.
 pub(crate) async fn commit_to_the_end(inner: Arc<Inner>, occasion: Occasion) -> Result<(), Error> {
     if !inner.core.driver.waits() || inner.has_nothing_to_do(occasion).unwrap_or(false) {
-        return inner.commit(occasion).await;
+        let committed = inner.commit(occasion).await;
+        inner.tell_noted();
+        return committed;
     }
-    finished(tokio::spawn(async move { inner.commit(occasion).await })).await
+    finished(tokio::spawn(async move { (inner.commit(occasion).await, inner.untold()) })).await
 }
 
 /// As [`commit_to_the_end`], for a value that is claimed.
@@ -409,14 +469,19 @@ pub(crate) async fn claim_to_the_end(
     check: impl Fn(&[u8]) -> Result<(), Error> + Send + Sync + 'static,
 ) -> Result<Option<Vec<u8>>, Error> {
     if !inner.core.driver.waits() {
-        return inner.claim(&key, check).await;
+        let claimed = inner.claim(&key, check).await;
+        inner.tell_noted();
+        return claimed;
     }
-    finished(tokio::spawn(async move { inner.claim(&key, check).await })).await
+    finished(tokio::spawn(async move { (inner.claim(&key, check).await, inner.untold()) })).await
 }
 
-async fn finished<T>(task: tokio::task::JoinHandle<Result<T, Error>>) -> Result<T, Error> {
+type Task<T> = tokio::task::JoinHandle<(Result<T, Error>, Untold)>;
+
+/// Waits for a task, and tells what it has done. If nobody waits any more, the task tells it.
+async fn finished<T>(task: Task<T>) -> Result<T, Error> {
     match task.await {
-        Ok(result) => result,
+        Ok((result, _untold)) => result,
         // The panic of a closure that was replayed is the request's own.
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         Err(_) => {

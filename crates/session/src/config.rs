@@ -12,13 +12,17 @@ mod properties;
 mod source;
 mod value;
 
-use crate::{clock::Clock, error::Error};
+use crate::{
+    clock::Clock,
+    error::Error,
+    event::{Event, Hook},
+};
 use cookie::CookieProperties;
 pub(crate) use cookie::CookieSettings;
 pub(crate) use key::Secret;
 use properties::PROPERTIES;
 use source::{FILE_VARIABLE, Source};
-use std::{env, fmt, fs, io, path::Path, time::Duration};
+use std::{env, fmt, fs, io, path::Path, sync::Arc, time::Duration};
 use value::{Setting, item_name};
 
 /// Where `load` looks when `APP_CONFIG` names no other file.
@@ -117,6 +121,7 @@ pub struct Config {
     revocation: Setting<Revocation>,
     cookie: CookieProperties,
     clock: Clock,
+    hooks: Vec<Hook>,
 }
 
 /// Where the application runs: `env`.
@@ -189,6 +194,7 @@ pub(crate) struct Settings {
     pub(crate) revocation: Revocation,
     pub(crate) cookie: CookieSettings,
     pub(crate) clock: Clock,
+    pub(crate) hooks: Vec<Hook>,
 }
 
 impl Env {
@@ -237,6 +243,7 @@ impl Default for Config {
             revocation: Setting::default("app.sessionRevocation", Revocation::Process),
             cookie: CookieProperties::default(),
             clock: Clock::system(),
+            hooks: Vec::new(),
         }
     }
 }
@@ -521,6 +528,44 @@ impl Config {
         self.clock = clock;
         self
     }
+
+    /// Has a function called with what happens to sessions: for an audit log, for metrics. There is none by default.
+    ///
+    /// It is called once something has happened: the record has ended, the commit is done, and no store is locked. It
+    /// runs in the task of the request, or of the call of [`Sessions`](crate::Sessions); where a client has hung up, in the
+    /// task that carries the commit to its end. The response waits for it, so it must be fast: hand over to a channel
+    /// what takes time. It must not use the session of a request.
+    ///
+    /// A panic in it is caught and logged. It undoes nothing: the request goes on, the record stays ended, its cookie is
+    /// removed. (A program that is built to abort on panic aborts.)
+    ///
+    /// Of several functions, all are called, in the order in which they were added; a panic in one does not keep an
+    /// event from the next.
+    ///
+    /// ```
+    /// use dframework_session::{Config, Event, RequestHead, Sessions};
+    /// use std::sync::mpsc;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let (sender, logins) = mpsc::channel();
+    /// let config = Config::from_toml("app.sessionDriver = 'memory'")?.on_event(move |event| {
+    ///     if let Event::OwnerSet { owner, .. } = event {
+    ///         let _ = sender.send(owner.as_str().to_owned());
+    ///     }
+    /// });
+    ///
+    /// let sessions = Sessions::connect(&config).await?;
+    /// let login = sessions.open(RequestHead::new("POST"));
+    /// login.set_owner("42").await?;
+    /// login.save().await?;
+    /// assert_eq!(logins.try_recv(), Ok("42".to_owned()));
+    /// # Ok::<(), dframework_session::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn on_event(mut self, hook: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.hooks.push(Arc::new(hook));
+        self
+    }
 }
 
 /// Checking.
@@ -576,6 +621,7 @@ impl Config {
             revocation: self.revocation.value,
             cookie: self.cookie.resolve(self.env.value),
             clock: self.clock.clone(),
+            hooks: self.hooks.clone(),
         }
     }
 
@@ -678,6 +724,7 @@ impl fmt::Debug for Config {
             .field("revocation", &settings.revocation)
             .field("cookie", &settings.cookie)
             .field("clock", &settings.clock)
+            .field("hooks", &settings.hooks.len())
             .finish()
     }
 }

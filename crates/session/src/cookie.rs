@@ -114,6 +114,12 @@ impl Cookies {
         &self.settings.name
     }
 
+    /// The path at and below which browsers send the cookies.
+    #[cfg(feature = "testing")]
+    pub(crate) fn path(&self) -> &str {
+        &self.settings.path
+    }
+
     /// Whether browsers are asked to send the cookies over https only.
     pub(crate) fn are_secure(&self) -> bool {
         self.settings.secure

@@ -32,7 +32,7 @@ pub(crate) enum Standing {
     /// It brought one that has ended a moment ago.
     Ended,
     /// It brought one whose record cannot be read.
-    Corrupt { token: Token, key: StoreKey, why: &'static str },
+    Corrupt { key: StoreKey, why: &'static str },
     /// It brought a live one, or this request made it.
     Live(Live),
 }
@@ -70,6 +70,11 @@ impl Standing {
         }
     }
 
+    /// The key of a token that nobody knows.
+    pub(crate) fn unknown_key(&self) -> Option<StoreKey> {
+        if let Self::Unknown { key } = self { Some(*key) } else { None }
+    }
+
     pub(crate) fn is_ended(&self) -> bool {
         matches!(self, Self::Ended)
     }
@@ -97,7 +102,7 @@ pub(crate) enum Layer {
 
 /// A value in a layer, or that there is none any more.
 #[derive(Clone)]
-struct Put {
+pub(crate) struct Put {
     named: Named,
     layer: Layer,
     content: Content,
@@ -214,6 +219,22 @@ impl Draft {
         self.forget_changes();
     }
 
+    /// Forgets what this request alone has seen: a `destroy` has been carried out.
+    pub(crate) fn hide_shown(&mut self) {
+        self.ground.clear();
+    }
+
+    /// What this request alone sees now.
+    pub(crate) fn shown(&self) -> Vec<Put> {
+        self.puts.iter().filter(|put| put.layer == Layer::Now).cloned().collect()
+    }
+
+    /// Goes on without any change, but with what this request alone has seen.
+    pub(crate) fn go_back_to(&mut self, shown: Vec<Put>) {
+        self.ground = shown;
+        self.begin_again();
+    }
+
     /// Lets the request see a generation that it made.
     pub(crate) fn see(&mut self, generation: u8) {
         self.visible |= 1 << generation;
@@ -221,6 +242,12 @@ impl Draft {
 
     fn sees(&self, generation: u8) -> bool {
         self.visible & (1 << generation) != 0
+    }
+
+    /// Whether a record has expired since it was loaded.
+    pub(crate) fn has_expired(&self, now: Timestamp) -> bool {
+        let records = [self.ordinary.live(), self.permanent.live()];
+        records.into_iter().flatten().any(|live| live.expires_at <= now)
     }
 
     /// Refuses to work on a record that cannot be read: nothing may overwrite it.
@@ -238,18 +265,19 @@ impl Draft {
         if log.destroy {
             self.destroy();
         }
-        let done = log.settled.last().map_or(0, |settled| settled.operations);
-        if done > 0 {
-            let permanent = self.permanent.clone();
-            let replayed = self.replay_settled(log);
-            self.permanent = permanent;
-            replayed?;
+        if log.settled.is_empty() {
+            return self.apply_all(&log.operations);
         }
-        self.apply_all(&log.operations[done..])
+        let permanent = self.permanent.clone();
+        let settled = self.replay_settled(log);
+        self.permanent = permanent;
+        self.apply_all(&log.operations[settled?..])
     }
 
-    /// Carries out the operations that are in the permanent record already.
-    fn replay_settled(&mut self, log: &Log) -> Result<(), Error> {
+    /// Carries out what is in the permanent record already, for the sake of the rest; returns how much that is.
+    ///
+    /// It leaves the permanent record behind as it was before.
+    fn replay_settled(&mut self, log: &Log) -> Result<usize, Error> {
         let mut done = 0;
         for settled in &log.settled {
             // What these operations made permanent is in the record; what they made of the rest is not.
@@ -259,7 +287,7 @@ impl Draft {
             self.renew = false;
             done = settled.operations;
         }
-        Ok(())
+        Ok(done)
     }
 
     fn apply_all(&mut self, operations: &[Operation]) -> Result<(), Error> {

@@ -57,6 +57,14 @@ impl Driver {
         }
     }
 
+    /// The public id of the record at a key.
+    pub(crate) fn id_at(&self, key: &StoreKey) -> SessionId {
+        match self {
+            Self::Memory(memory) => memory.id(key),
+            Self::Store(_) => key.id(),
+        }
+    }
+
     /// Whether calls may have to wait.
     pub(crate) fn waits(&self) -> bool {
         matches!(self, Self::Store(_))
@@ -123,6 +131,10 @@ impl Driver {
             Self::Memory(memory) => memory.commit(key, expected, change),
             Self::Store(remote) => {
                 let outcome = remote.within(remote.store.commit(key, expected, *change)).await?;
+                if outcome == Outcome::Committed(expected) {
+                    // Whoever has read this version could commit over what was just written.
+                    return Err(StoreError::refused("the store committed and left the version"));
+                }
                 Ok((outcome, None))
             }
         }

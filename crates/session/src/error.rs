@@ -4,7 +4,7 @@
 //! that cannot be carried out. Messages name keys and types, never values or tokens.
 
 use dframework_session_store::StoreError;
-use std::{error::Error as StdError, fmt};
+use std::{error::Error as StdError, fmt, sync::Arc};
 
 /// Why a call on the session, a commit or the start-up failed.
 ///
@@ -21,7 +21,8 @@ use std::{error::Error as StdError, fmt};
 /// assert_eq!(error.status(), 500);
 /// # });
 /// ```
-pub struct Error(Box<Repr>);
+#[derive(Clone)]
+pub struct Error(Arc<Repr>);
 
 struct Repr {
     kind: Kind,
@@ -100,7 +101,7 @@ impl Error {
     }
 
     pub(crate) fn new(kind: Kind) -> Self {
-        Self(Box::new(Repr { kind, source: None }))
+        Self(Arc::new(Repr { kind, source: None }))
     }
 
     pub(crate) fn config(message: impl Into<String>) -> Self {
@@ -108,7 +109,8 @@ impl Error {
     }
 
     pub(crate) fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
-        self.0.source = Some(Box::new(source));
+        let repr = Arc::get_mut(&mut self.0).expect("an error is not shared while it is made");
+        repr.source = Some(Box::new(source));
         self
     }
 
@@ -151,7 +153,7 @@ impl Error {
         matches!(self.0.kind, Kind::TooLarge { .. })
     }
 
-    /// The stored record is truncated, damaged or from a newer version. It is left as it is.
+    /// The stored record is truncated, damaged, from a newer version or another session's. It is left as it is.
     pub fn is_corrupt(&self) -> bool {
         matches!(self.0.kind, Kind::Corrupt { .. })
     }

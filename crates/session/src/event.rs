@@ -1,83 +1,277 @@
-//! What an operator is told: ids and names of values, never a token, a store key or a value.
+//! What happens to sessions, as it is told after the fact: ids, names of values and reasons, never a token, a key
+//! of a store or a value.
+//!
+//! An event is made where something has happened, if anybody listens. `listeners.rs` says who is told, how often
+//! and when; `log.rs` is the one place that knows levels and turns events into lines of `tracing`.
+
+mod listeners;
+mod log;
+
+pub(crate) use listeners::{Hook, Listeners, Untold};
+pub(crate) use log::Name;
+#[cfg(feature = "tower")]
+pub(crate) use log::cookie_not_sent;
 
 use crate::error::Error;
-use dframework_session_store::{SessionId, StoreError};
+use dframework_session_store::SessionId;
+use std::{fmt, sync::Arc};
 
-pub(crate) fn doubled_cookie() {
-    tracing::warn!(
-        "a request brought a cookie twice whose name browsers send once; it is treated as having no session"
-    );
+/// What has happened to a session: given to the hooks of [`Config::on_event`](crate::Config::on_event) and written
+/// through `tracing`.
+///
+/// Sessions appear by their public ids, values by their names. No event holds a token, a key of a store or a value,
+/// and `Debug` does not show an owner either.
+///
+/// An id begins with [`Created`](Event::Created) or [`Regenerated`](Event::Regenerated). It is over with
+/// [`Regenerated`](Event::Regenerated) (as `previous`), [`Destroyed`](Event::Destroyed), a revocation or
+/// [`Evicted`](Event::Evicted), or when it expires, which nobody sees happen.
+///
+/// ```
+/// use dframework_session::Event;
+///
+/// fn metric(event: &Event) -> String {
+///     match event {
+///         Event::CommitFailed { error, .. } => format!("session.{}.{}", event.name(), error.status()),
+///         _ => format!("session.{}", event.name()),
+///     }
+/// }
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// A session was made: a first value was committed, or a login without a session before it.
+    #[non_exhaustive]
+    Created {
+        /// The session.
+        id: SessionId,
+    },
+    /// A session got a new token, by `regenerate` or with a new owner. The old one is dead.
+    #[non_exhaustive]
+    Regenerated {
+        /// The id until now.
+        previous: SessionId,
+        /// The id from now on.
+        id: SessionId,
+    },
+    /// A login: the session belongs to an owner, or to another one. Follows `Created` or `Regenerated`.
+    #[non_exhaustive]
+    OwnerSet {
+        /// The session.
+        id: SessionId,
+        /// Whose it is now.
+        owner: Owner,
+    },
+    /// A session was ended by `destroy`.
+    #[non_exhaustive]
+    Destroyed {
+        /// The session.
+        id: SessionId,
+    },
+    /// A session was ended by [`Sessions::revoke`](crate::Sessions::revoke).
+    #[non_exhaustive]
+    Revoked {
+        /// The session.
+        id: SessionId,
+    },
+    /// Sessions were ended by [`Sessions::revoke_others`](crate::Sessions::revoke_others).
+    #[non_exhaustive]
+    OthersRevoked {
+        /// Whose sessions.
+        owner: Owner,
+        /// The one that stays; `None` if it has not been committed yet.
+        kept: Option<SessionId>,
+        /// How many ended.
+        count: usize,
+    },
+    /// Sessions were ended by [`Sessions::revoke_all`](crate::Sessions::revoke_all).
+    #[non_exhaustive]
+    AllRevoked {
+        /// Whose sessions.
+        owner: Owner,
+        /// How many ended.
+        count: usize,
+    },
+    /// A record of permanent data was made.
+    #[non_exhaustive]
+    PermanentCreated {
+        /// The record, which has an id of its own.
+        id: SessionId,
+    },
+    /// A record of permanent data was ended: by `destroy`, or because its last value was forgotten.
+    #[non_exhaustive]
+    PermanentEnded {
+        /// The record.
+        id: SessionId,
+    },
+    /// A session or permanent data was given up for another: the memory driver is at its bound.
+    #[non_exhaustive]
+    Evicted {
+        /// The session, or the record of permanent data.
+        id: SessionId,
+    },
+    /// A request used a cookie that opens nothing: it has expired, or was never given out.
+    ///
+    /// Any client can bring one with every request, so this is told once a minute at most.
+    #[non_exhaustive]
+    UnknownToken {
+        /// What the session was called, if there was one.
+        id: SessionId,
+        /// How many more came since this was last told.
+        left_out: u64,
+    },
+    /// A request brought a cookie twice whose name browsers send once, and is treated as having no session.
+    ///
+    /// Any client can do that with every request, so this is told once a minute at most.
+    #[non_exhaustive]
+    CookieDoubled {
+        /// How many more came since this was last told.
+        left_out: u64,
+    },
+    /// A stored session, or permanent data, cannot be read by this version. It is left as it is.
+    #[non_exhaustive]
+    Unreadable {
+        /// The record.
+        id: SessionId,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The changes of a request were not committed, and its response says so: 409, 413, 500 or 503.
+    #[non_exhaustive]
+    CommitFailed {
+        /// The session that the request had, or that its cookie named.
+        id: Option<SessionId>,
+        /// Why.
+        error: Error,
+    },
+    /// A handler was answered with an error of its session (axum, where an [`Error`] becomes a response).
+    ///
+    /// Hooks hear of it if that happens inside the request.
+    #[non_exhaustive]
+    RequestFailed {
+        /// The session that the request had, or that its cookie named.
+        id: Option<SessionId>,
+        /// Why.
+        error: Error,
+    },
+    /// The use of a session was not recorded, so it may expire earlier. The request goes on.
+    #[non_exhaustive]
+    TouchFailed {
+        /// The session.
+        id: SessionId,
+        /// Why.
+        error: Error,
+    },
+    /// A record was to end and did not, and no response tells it: it opens a session until it expires.
+    #[non_exhaustive]
+    EndFailed {
+        /// The record.
+        id: SessionId,
+        /// Why.
+        error: Error,
+    },
+    /// Changes were made after the response head, and the handle went without `save`.
+    #[non_exhaustive]
+    ChangesDropped {
+        /// The session that the request had, or that its cookie named.
+        id: Option<SessionId>,
+        /// The names of the values that were changed.
+        names: Vec<String>,
+    },
+    /// A commit, or `claim`, lost every round to others. It fails with a 503.
+    #[non_exhaustive]
+    ConflictGivenUp {
+        /// The session that the request had, or that its cookie named.
+        id: Option<SessionId>,
+        /// How many rounds there were.
+        rounds: u32,
+    },
+    /// At start: `sessionDriver` is not set, so sessions live in memory.
+    DriverNotSet,
+    /// At start: `env` is `local`, so cookies are sent without `Secure`.
+    LocalEnvironment,
+    /// A first cookie was sent, over something that is not known to be https: some clients will drop it.
+    CookieNeedsHttps,
 }
 
-pub(crate) fn unreadable(id: SessionId, why: &'static str) {
-    tracing::error!(session = %id, why, "a stored session cannot be read and is left as it is");
-}
+impl Event {
+    /// The name of what happened, such as `created` or `commit_failed`: for metrics and filters.
+    ///
+    /// The target of its line in `tracing` is `dframework_session::` and this name. Names stay what they are.
+    pub fn name(&self) -> &'static str {
+        self.which().as_str()
+    }
 
-pub(crate) fn evicted(id: SessionId) {
-    tracing::warn!(session = %id, "a session made room for another: the memory store is at its bound");
-}
-
-pub(crate) fn touch_failed(error: &StoreError) {
-    tracing::warn!(error = %error, "the use of a session was not recorded");
-}
-
-pub(crate) fn end_failed(error: &StoreError) {
-    tracing::error!(error = %error, "a session could not be ended");
-}
-
-pub(crate) fn commit_failed(error: &Error) {
-    let cause = std::error::Error::source(error).map(ToString::to_string);
-    if error.status() == 409 {
-        // A page that was open while its user logged out elsewhere: nothing for the operator to mend.
-        tracing::warn!(error = %error, "the changes of a request were not committed");
-    } else {
-        tracing::error!(error = %error, cause, "the changes of a request were not committed");
+    pub(crate) fn which(&self) -> Name {
+        match self {
+            Self::Created { .. } => Name::Created,
+            Self::Regenerated { .. } => Name::Regenerated,
+            Self::OwnerSet { .. } => Name::OwnerSet,
+            Self::Destroyed { .. } => Name::Destroyed,
+            Self::Revoked { .. } => Name::Revoked,
+            Self::OthersRevoked { .. } => Name::OthersRevoked,
+            Self::AllRevoked { .. } => Name::AllRevoked,
+            Self::PermanentCreated { .. } => Name::PermanentCreated,
+            Self::PermanentEnded { .. } => Name::PermanentEnded,
+            Self::Evicted { .. } => Name::Evicted,
+            Self::UnknownToken { .. } => Name::UnknownToken,
+            Self::CookieDoubled { .. } => Name::CookieDoubled,
+            Self::Unreadable { .. } => Name::Unreadable,
+            Self::CommitFailed { .. } => Name::CommitFailed,
+            Self::RequestFailed { .. } => Name::RequestFailed,
+            Self::TouchFailed { .. } => Name::TouchFailed,
+            Self::EndFailed { .. } => Name::EndFailed,
+            Self::ChangesDropped { .. } => Name::ChangesDropped,
+            Self::ConflictGivenUp { .. } => Name::ConflictGivenUp,
+            Self::DriverNotSet => Name::DriverNotSet,
+            Self::LocalEnvironment => Name::LocalEnvironment,
+            Self::CookieNeedsHttps => Name::CookieNeedsHttps,
+        }
     }
 }
 
-pub(crate) fn dropped_changes(keys: &[&str]) {
-    tracing::error!(
-        ?keys,
-        "changes made after the response head were dropped: call `save` before the handle goes"
-    );
+/// Whose session it is, in an [`Event`].
+///
+/// An owner may be an e-mail address: `Debug` does not show it, and neither does the log. A hook that wants it says
+/// so with [`Owner::as_str`].
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Owner(Arc<str>);
+
+impl Owner {
+    /// The owner, as it was given to `set_owner`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
-pub(crate) fn no_driver() {
-    tracing::warn!(
-        "app.sessionDriver is not set, so sessions are kept in memory and are lost on restart"
-    );
+impl AsRef<str> for Owner {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
 }
 
-pub(crate) fn local_environment() {
-    tracing::warn!(
-        "app.env is \"local\": session cookies are sent without Secure and without a prefix"
-    );
+impl From<&str> for Owner {
+    fn from(owner: &str) -> Self {
+        Self(owner.into())
+    }
 }
 
-pub(crate) fn first_secure_cookie() {
-    tracing::info!(
-        "session cookies are Secure: over plain http, browsers keep them on localhost and 127.0.0.1 only, and \
-         Safari and some clients not even there; serve https, or set app.env to \"local\" while developing"
-    );
+/// Shows that there is an owner, not who.
+impl fmt::Debug for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Owner(..)")
+    }
 }
 
+/// A handler is answered with this error.
 #[cfg(feature = "axum")]
-pub(crate) fn answered(error: &Error) {
-    let cause = std::error::Error::source(error).map(ToString::to_string);
-    if error.status() == 409 {
-        tracing::warn!(error = %error, "a handler failed on its session");
-    } else {
-        tracing::error!(error = %error, cause, status = error.status(), "a handler failed on its session");
+pub(crate) fn request_failed(error: &Error) {
+    let failed = |id| Event::RequestFailed { id, error: error.clone() };
+    match crate::facade::current() {
+        Ok(handle) => {
+            let inner = &handle.0;
+            let listeners = &inner.core.listeners;
+            listeners.tell(Name::RequestFailed, || failed(inner.id_in(&inner.state())));
+        }
+        Err(_) => log::write(&failed(None)),
     }
-}
-
-pub(crate) fn end_not_possible() {
-    tracing::error!(
-        "a session that was destroyed could not be ended: there is no runtime any more"
-    );
-}
-
-#[cfg(feature = "tower")]
-pub(crate) fn cookie_not_sent() {
-    tracing::error!("a Set-Cookie line could not be sent: it is no valid field value");
 }

@@ -22,7 +22,8 @@ use std::time::Duration;
 /// Changes are committed together when the response is ready; nothing is written before, and nothing at all
 /// when the response is a 5xx.
 ///
-/// As an argument of a handler, take a [`SessionHandle`]; this type is not an extractor.
+/// As an argument of a handler, take a [`SessionHandle`]; this type is not an extractor, and a handler that takes it does
+/// not build.
 #[derive(Clone, Copy, Debug)]
 pub struct Session;
 

@@ -5,12 +5,12 @@
 
 use crate::{
     change::{Compute, Log, Operation, Refusal},
-    commit::{Abandoned, Occasion, claim_to_the_end, commit_to_the_end},
+    commit::{Abandoned, Occasion, Target, claim_to_the_end, commit_to_the_end},
     cookie::Carried,
     draft::{Draft, Standing},
     driver::Driver,
     error::{self, Error, Kind},
-    event,
+    event::{Event, Name},
     flash::Purpose,
     key::{Accepts, KeyName, KeyOf, Select, Selection, checked},
     lines::Lines,
@@ -19,7 +19,7 @@ use crate::{
     turn::OwnTurn,
     value,
 };
-use dframework_session_store::{SessionId, StoreKey};
+use dframework_session_store::{SessionId, StoreKey, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     fmt,
@@ -95,6 +95,8 @@ pub(crate) struct Work {
     pub(crate) kept: u8,
     /// The permanent record that this request has made.
     pub(crate) made_permanent: Option<StoreKey>,
+    /// What its commits have done and nobody has been told yet.
+    pub(crate) events: Vec<Event>,
 }
 
 /// The loaded state, while it is locked.
@@ -113,6 +115,8 @@ impl SessionHandle {
         crate::Sessions(self.0.core.clone())
     }
 
+    /// Reads a value.
+    ///
     /// As [`Session::get`](crate::Session::get).
     ///
     /// # Errors
@@ -123,6 +127,8 @@ impl SessionHandle {
         self.0.loaded().await?.read(key)
     }
 
+    /// Reads a value, or takes the default when there is none or it is null.
+    ///
     /// As [`Session::get_or`](crate::Session::get_or).
     ///
     /// # Errors
@@ -138,6 +144,8 @@ impl SessionHandle {
         Ok(found.flatten().unwrap_or_else(|| default.to_owned()))
     }
 
+    /// Stores a value.
+    ///
     /// As [`Session::set`](crate::Session::set).
     ///
     /// # Errors
@@ -149,6 +157,8 @@ impl SessionHandle {
         self.0.loaded().await?.change(Operation::Set { value, expires_at: None })
     }
 
+    /// Stores each entry of a map or struct for ten years, in a cookie of its own.
+    ///
     /// As [`Session::permanent`](crate::Session::permanent).
     ///
     /// # Errors
@@ -159,6 +169,8 @@ impl SessionHandle {
         self.0.loaded().await?.change(Operation::Permanent { values })
     }
 
+    /// Stores a message for this request and the next.
+    ///
     /// As [`Session::flash`](crate::Session::flash).
     ///
     /// # Errors
@@ -170,6 +182,8 @@ impl SessionHandle {
         self.0.loaded().await?.change(Operation::Flash { value })
     }
 
+    /// Removes a value, several values, or with `..` the whole session and its cookies.
+    ///
     /// As [`Session::forget`](crate::Session::forget).
     ///
     /// # Errors
@@ -182,6 +196,8 @@ impl SessionHandle {
         }
     }
 
+    /// Ends the session: all its data, permanent data too, and its cookies.
+    ///
     /// As [`Session::destroy`](crate::Session::destroy).
     ///
     /// # Errors
@@ -197,6 +213,8 @@ impl SessionHandle {
         Ok(())
     }
 
+    /// Whether there is a value and it is not null.
+    ///
     /// As [`Session::has`](crate::Session::has).
     ///
     /// # Errors
@@ -208,6 +226,8 @@ impl SessionHandle {
         Ok(loaded.draft().get(key).is_some_and(|found| !value::is_null(found.json)))
     }
 
+    /// Whether there is a value, null or not.
+    ///
     /// As [`Session::exists`](crate::Session::exists).
     ///
     /// # Errors
@@ -218,6 +238,8 @@ impl SessionHandle {
         Ok(self.0.loaded().await?.draft().get(key).is_some())
     }
 
+    /// Everything that `get` can see, as JSON values by name.
+    ///
     /// As [`Session::all`](crate::Session::all).
     ///
     /// # Errors
@@ -227,6 +249,8 @@ impl SessionHandle {
         self.0.loaded().await?.read_all()
     }
 
+    /// Adds to a number and returns the sum as this request sees it. Absent and null count as 0.
+    ///
     /// As [`Session::increment`](crate::Session::increment).
     ///
     /// # Errors
@@ -236,6 +260,8 @@ impl SessionHandle {
         self.add(key, by, i64::checked_add).await
     }
 
+    /// Replaces a value by what the function makes of it, and returns that.
+    ///
     /// As [`Session::update`](crate::Session::update).
     ///
     /// # Errors
@@ -258,6 +284,8 @@ impl SessionHandle {
         self.0.compute(key, Box::new(compute), value::decode_exactly).await
     }
 
+    /// Stores a value that expires by itself, `lifetime` from now.
+    ///
     /// As [`Session::set_for`](crate::Session::set_for).
     ///
     /// # Errors
@@ -275,6 +303,8 @@ impl SessionHandle {
         self.0.loaded().await?.change(Operation::Set { value, expires_at })
     }
 
+    /// Shows a value to the rest of this request, and stores it nowhere.
+    ///
     /// As [`Session::now`](crate::Session::now).
     ///
     /// # Errors
@@ -286,6 +316,8 @@ impl SessionHandle {
         self.0.loaded().await?.change(Operation::Now { value })
     }
 
+    /// Keeps all flash messages of earlier requests for one more request.
+    ///
     /// As [`Session::reflash`](crate::Session::reflash).
     ///
     /// # Errors
@@ -300,6 +332,8 @@ impl SessionHandle {
         Ok(())
     }
 
+    /// Keeps these flash messages of earlier requests for one more request. Names without a message are passed
+    ///
     /// As [`Session::keep`](crate::Session::keep).
     ///
     /// # Errors
@@ -314,6 +348,8 @@ impl SessionHandle {
         })
     }
 
+    /// Empties the session: flash messages and ordinary values go. Permanent data, the owner, the token and the
+    ///
     /// As [`Session::clear`](crate::Session::clear).
     ///
     /// # Errors
@@ -323,6 +359,8 @@ impl SessionHandle {
         self.0.loaded().await?.change(Operation::Clear)
     }
 
+    /// The names of everything that `get` can see, sorted.
+    ///
     /// As [`Session::keys`](crate::Session::keys).
     ///
     /// # Errors
@@ -333,6 +371,8 @@ impl SessionHandle {
         Ok(loaded.draft().visible().into_keys().map(str::to_owned).collect())
     }
 
+    /// Reads a value and forgets it.
+    ///
     /// As [`Session::pull`](crate::Session::pull).
     ///
     /// # Errors
@@ -348,6 +388,8 @@ impl SessionHandle {
         Ok(value)
     }
 
+    /// Reads a value and removes it from the store at once: of several requests, one gets it.
+    ///
     /// As [`Session::claim`](crate::Session::claim).
     ///
     /// # Errors
@@ -368,6 +410,8 @@ impl SessionHandle {
         }
     }
 
+    /// Subtracts from a number.
+    ///
     /// As [`Session::decrement`](crate::Session::decrement).
     ///
     /// # Errors
@@ -377,6 +421,8 @@ impl SessionHandle {
         self.add(key, by, i64::checked_sub).await
     }
 
+    /// Appends an item to a list. Absent and null are an empty one.
+    ///
     /// As [`Session::push`](crate::Session::push).
     ///
     /// # Errors
@@ -391,6 +437,8 @@ impl SessionHandle {
         self.0.compute(key, Box::new(compute), |_, _| Ok(())).await
     }
 
+    /// Reads a value, or makes and stores it where there is none.
+    ///
     /// As [`Session::remember`](crate::Session::remember).
     ///
     /// # Errors
@@ -408,6 +456,8 @@ impl SessionHandle {
         self.try_remember(key, || async { Ok(make().await) }).await
     }
 
+    /// As `remember`, with a function that may fail; then nothing is stored.
+    ///
     /// As [`Session::try_remember`](crate::Session::try_remember).
     ///
     /// # Errors
@@ -435,6 +485,8 @@ impl SessionHandle {
         Ok(value::decode_exactly(key, loaded.draft().json(key))?)
     }
 
+    /// Gives the session a new token; its data stays.
+    ///
     /// As [`Session::regenerate`](crate::Session::regenerate).
     ///
     /// # Errors
@@ -444,6 +496,8 @@ impl SessionHandle {
         self.0.loaded().await?.change(Operation::Regenerate)
     }
 
+    /// Says whose session it is: the login.
+    ///
     /// As [`Session::set_owner`](crate::Session::set_owner).
     ///
     /// # Errors
@@ -458,6 +512,8 @@ impl SessionHandle {
         }
     }
 
+    /// Whose session it is.
+    ///
     /// As [`Session::owner`](crate::Session::owner).
     ///
     /// # Errors
@@ -467,6 +523,8 @@ impl SessionHandle {
         Ok(self.0.loaded().await?.draft().owner().map(str::to_owned))
     }
 
+    /// The public id of the stored session, for logs and lists; `None` before its first commit.
+    ///
     /// As [`Session::id`](crate::Session::id).
     ///
     /// # Errors
@@ -477,6 +535,8 @@ impl SessionHandle {
         Ok(loaded.draft().ordinary.live().map(|live| self.0.core.driver.id_of(live)))
     }
 
+    /// Commits now; the request may go on.
+    ///
     /// As [`Session::save`](crate::Session::save).
     ///
     /// # Errors
@@ -565,8 +625,16 @@ impl Inner {
         let (session, permanent) = (&carried.session, carried.permanent());
         let now = self.core.clock.now();
         let loaded = from_memory(memory, session.iter(), permanent.iter(), now);
+        let unknown = [&loaded.ordinary, &loaded.permanent].map(Standing::unknown_key);
         state.work = Some(self.begin_work(loaded));
-        Some(state)
+        if unknown.iter().all(Option::is_none) {
+            return Some(state);
+        }
+        drop(state);
+        for key in unknown.into_iter().flatten() {
+            self.tell_of_unusable(&Standing::Unknown { key }, now);
+        }
+        Some(self.state())
     }
 
     async fn load_from_store(&self) -> Result<(), Error> {
@@ -578,8 +646,8 @@ impl Inner {
         let (session, permanent) = (&carried.session, carried.permanent());
         let now = self.core.clock.now();
         let loaded = load(&self.core.driver, session.iter(), permanent.iter(), now).await?;
-        tell_of_unreadable(&loaded.ordinary);
-        tell_of_unreadable(&loaded.permanent);
+        self.tell_of_unusable(&loaded.ordinary, now);
+        self.tell_of_unusable(&loaded.permanent, now);
         let mut state = self.state();
         // Another task may have been here first; its changes stand.
         state.work.get_or_insert_with(|| self.begin_work(loaded));
@@ -590,8 +658,9 @@ impl Inner {
         // The allocation comes first, so that the rest is made where it stays.
         let place = Box::new_uninit();
         let draft = Draft::new(loaded, self.request.carried.flash, self.core.clock.clone());
-        let log = Log::default();
-        Box::write(place, Work { draft, log, read: 0, made: 0, kept: 0, made_permanent: None })
+        let (log, events) = (Log::default(), Vec::new());
+        let (read, made, kept, made_permanent) = (0, 0, 0, None);
+        Box::write(place, Work { draft, log, read, made, kept, made_permanent, events })
     }
 
     /// Loads the records of this request again, for a replay.
@@ -606,8 +675,6 @@ impl Inner {
         let now = self.core.clock.now();
         let loaded = load(&self.core.driver, one.iter(), other.iter(), now).await?;
         let (new_ordinary, new_permanent) = (loaded.ordinary, loaded.permanent);
-        tell_of_unreadable(&new_ordinary);
-        tell_of_unreadable(&new_permanent);
         let keep_ended = |old: Standing, new| if old.is_ended() { old } else { new };
         Ok((keep_ended(ordinary, new_ordinary), keep_ended(permanent, new_permanent)))
     }
@@ -623,11 +690,26 @@ impl Inner {
         let draft = &state.work.as_ref()?.draft;
         draft.ordinary.key().or_else(|| draft.permanent.key())
     }
-}
 
-fn tell_of_unreadable(standing: &Standing) {
-    if let Standing::Corrupt { token, why, .. } = standing {
-        event::unreadable(token.digest().id(), why);
+    /// The id of the session that the request has, or else of the one that its cookie named.
+    pub(crate) fn id_in(&self, state: &State) -> Option<SessionId> {
+        let recorded = state.work.as_ref().and_then(|work| work.draft.ordinary.recorded_key());
+        let carried = || self.request.carried.session.iter().next();
+        let key = recorded.or_else(|| carried().map(|token| self.core.driver.key_of(token)))?;
+        Some(self.core.driver.id_at(&key))
+    }
+
+    /// Tells of a cookie that opens nothing, or something that cannot be read.
+    fn tell_of_unusable(&self, standing: &Standing, now: Timestamp) {
+        let Core { driver, listeners, .. } = &*self.core;
+        match standing {
+            Standing::Unknown { key } => listeners.tell_of_unknown_token(now, || driver.id_at(key)),
+            Standing::Corrupt { key, why, .. } => {
+                let unreadable = || Event::Unreadable { id: driver.id_at(key), why };
+                listeners.tell(Name::Unreadable, unreadable);
+            }
+            Standing::Absent | Standing::Ended | Standing::Live(_) => {}
+        }
     }
 }
 
@@ -719,33 +801,53 @@ impl Inner {
         }
         state.stage = Stage::Late;
         // A `save` that is under way is carried to its end.
-        if let (Some(_turn), Some(work)) = (self.turn.try_take(), &mut state.work) {
-            self.end_destroyed(work);
-            work.log.forget();
+        let Some(_turn) = self.turn.try_take() else { return };
+        let Some(work) = &mut state.work else { return };
+        let abandoned = work.abandon_destroy();
+        work.log.forget();
+        drop(state);
+        if let Some(abandoned) = abandoned {
+            self.core.end_detached(abandoned);
         }
     }
+}
 
-    /// Carries a `destroy` out that no commit will.
-    fn end_destroyed(&self, work: &mut Work) {
-        let Work { draft, log, .. } = work;
-        if log.destroy && !draft.ordinary.is_ended() {
-            let mut others = draft.others.clone();
-            others.extend(draft.permanent.recorded_key());
-            let earlier_ends = log.earlier_ends();
-            let ordinary = draft.ordinary.recorded_key();
-            self.core.end_detached(Abandoned { ordinary, others, earlier_ends });
-        }
+impl Work {
+    /// What a `destroy` was to end that no commit will carry out.
+    fn abandon_destroy(&mut self) -> Option<Abandoned> {
+        let Self { draft, log, .. } = self;
+        let is_to_end = log.destroy && !draft.ordinary.is_ended();
         log.destroy = false;
+        is_to_end.then(|| Abandoned {
+            ordinary: Target::of(&draft.ordinary),
+            others: draft.others.clone(),
+            permanent: draft.permanent.recorded_key(),
+            earlier_ends: log.earlier_ends(),
+        })
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let (stage, Some(mut work)) = (state.stage, state.work.take()) else { return };
-        self.end_destroyed(&mut work);
-        if stage == Stage::Late && work.log.has_changes() {
-            event::dropped_changes(&work.log.keys());
+        let Some(work) = &mut state.work else { return };
+        let drops_changes = state.stage == Stage::Late && work.log.has_changes();
+        if work.events.is_empty() && !work.log.destroy && !drops_changes {
+            return;
+        }
+        let abandoned = work.abandon_destroy();
+        self.tell_noted();
+        if let Some(abandoned) = abandoned {
+            self.core.end_detached(abandoned);
+        }
+        if drops_changes {
+            let dropped = || {
+                let state = self.state();
+                let keys = state.work.as_ref().map_or_else(Vec::new, |work| work.log.keys());
+                let names = keys.into_iter().map(str::to_owned).collect();
+                Event::ChangesDropped { id: self.id_in(&state), names }
+            };
+            self.core.listeners.tell(Name::ChangesDropped, dropped);
         }
     }
 }

@@ -70,6 +70,8 @@
 - [Failures](manual::failures): each error, and what is stored when the store is down.
 - [Cookies](manual::cookies): names, attributes, who sets them, caches.
 - [Configuration](manual::configuration): every property, its default and what a change costs.
+- [Events](manual::events): what is told to the log and to functions of the application.
+- [Testing](manual::testing): a visitor for the tests of an application.
 "
 )]
 //!
@@ -82,6 +84,7 @@
 //!
 //! - `axum` (default): [`SessionHandle`] as an extractor and [`Error`] as a response; brings `tower`.
 //! - `tower`: `tower::SessionLayer`, for every service of `http` requests.
+//! - `testing`: `testing::Visitor`, for the tests of an application; `store::testing`, for those of a store.
 
 mod sessions;
 
@@ -120,6 +123,9 @@ mod memory;
 #[cfg(feature = "tower")]
 pub mod tower;
 
+#[cfg(feature = "testing")]
+pub mod testing;
+
 #[cfg(any(doc, doctest))]
 pub mod manual;
 
@@ -128,6 +134,7 @@ pub use config::{Config, DriverName, Env, SameSite};
 pub use dframework_session_store as store;
 pub use dframework_session_store::SessionId;
 pub use error::Error;
+pub use event::{Event, Owner};
 pub use facade::Session;
 pub use handle::SessionHandle;
 pub use key::{Accepts, Key, KeyName, KeyOf, Select};

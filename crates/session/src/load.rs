@@ -118,7 +118,8 @@ fn is_permanent(record: &Record) -> bool {
 
 /// What the clock and the record itself say of what a store holds.
 ///
-/// A record that does not fit was not made for this cookie: it counts for nothing.
+/// A store that mixes up its answers must not show anybody another's session. A record that does not fit was not
+/// made for this cookie: it counts for nothing.
 fn judge(
     token: Token,
     key: StoreKey,
@@ -130,9 +131,12 @@ fn judge(
         At::Record { bytes, version, expires_at } if now < expires_at => {
             match Record::parse(bytes) {
                 Ok(record) if record.absolute() <= now => Standing::Unknown { key },
+                Ok(record) if !record.is_from(&key) => {
+                    Standing::Corrupt { key, why: "it was written for another session" }
+                }
                 Ok(record) if !fits(&record) => Standing::Absent,
                 Ok(record) => Standing::Live(Live { token, key, version, expires_at, record }),
-                Err(why) => Standing::Corrupt { token, key, why },
+                Err(why) => Standing::Corrupt { key, why },
             }
         }
         At::Ended { until } if now < until => Standing::Ended,

@@ -14,6 +14,8 @@ macro_rules! chapter {
         #[doc = "[failures]: crate::manual::failures"]
         #[doc = "[cookies]: crate::manual::cookies"]
         #[doc = "[configuration]: crate::manual::configuration"]
+        #[doc = "[events]: crate::manual::events"]
+        #[doc = "[testing]: crate::manual::testing"]
         #[doc = ""]
         #[doc = include_str!($file)]
         pub mod $name {}
@@ -28,3 +30,5 @@ chapter!(concurrency, "../docs/concurrency.md");
 chapter!(failures, "../docs/failures.md");
 chapter!(cookies, "../docs/cookies.md");
 chapter!(configuration, "../docs/configuration.md");
+chapter!(events, "../docs/events.md");
+chapter!(testing, "../docs/testing.md");

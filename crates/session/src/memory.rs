@@ -470,7 +470,7 @@ mod tests {
         let evicted = Arc::new(Mutex::new(Vec::new()));
         let listener = Box::new({
             let evicted = evicted.clone();
-            move |id| evicted.lock().unwrap().push(id)
+            move |id: &dyn Fn() -> SessionId| evicted.lock().unwrap().push(id())
         });
         (Memory::new(2, usize::MAX, keys).with_eviction_listener(listener), evicted)
     }

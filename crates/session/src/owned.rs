@@ -6,8 +6,9 @@ use crate::{
     Error, SessionHandle, Sessions,
     commit::{Ending, Remembered, end_record, remember_until},
     driver::Driver,
+    event::{Event, Name},
 };
-use dframework_session_store::{Entry, Page, SessionId, StoreKey, Timestamp};
+use dframework_session_store::{Entry, Page, SessionId, StoreError, StoreKey, Timestamp};
 use std::time::Duration;
 
 /// One session in a user's list.
@@ -86,11 +87,16 @@ impl Sessions {
     /// # }).unwrap();
     /// ```
     pub async fn revoke(&self, id: SessionId) -> Result<bool, Error> {
-        match self.0.driver.find(&id).await? {
+        let now = self.0.clock.now();
+        match self.0.driver.find(&id).await?.filter(|entry| now < entry.expires_at) {
             Some(entry) => {
-                let mut remembered = Remembered::from(self.0.clock.now(), Vec::new());
+                let mut remembered = Remembered::from(now, Vec::new());
                 let ending = end_record(&self.0.driver, &entry.key, &mut remembered).await?;
-                Ok(ending == Ending::Ended)
+                let has_ended = ending == Ending::Ended;
+                if has_ended {
+                    self.0.listeners.tell(Name::Revoked, || Event::Revoked { id });
+                }
+                Ok(has_ended)
             }
             None => Ok(false),
         }
@@ -117,7 +123,13 @@ impl Sessions {
     /// # }).unwrap();
     /// ```
     pub async fn revoke_all(&self, owner: impl AsRef<str>) -> Result<usize, Error> {
-        self.0.driver.end_owned_by(owner.as_ref(), None, remember_until(&self.0)).await
+        let owner = owner.as_ref();
+        let count = self.0.driver.end_owned_by(owner, None, remember_until(&self.0)).await?;
+        if count > 0 {
+            let revoked = || Event::AllRevoked { owner: owner.into(), count };
+            self.0.listeners.tell(Name::AllRevoked, revoked);
+        }
+        Ok(count)
     }
 
     /// Ends all sessions of the owner of this one, but not this one. Returns how many there were.
@@ -150,7 +162,15 @@ impl Sessions {
     pub async fn revoke_others(&self, handle: &SessionHandle) -> Result<usize, Error> {
         let Some(owner) = handle.owner().await? else { return Ok(0) };
         let here = handle.0.ordinary_key();
-        self.0.driver.end_owned_by(&owner, here.as_ref(), remember_until(&self.0)).await
+        let core = &self.0;
+        let until = remember_until(core);
+        let count = core.driver.end_owned_by(&owner, here.as_ref(), until).await?;
+        if count > 0 {
+            let kept = || here.as_ref().map(|key| core.driver.id_at(key));
+            let revoked = || Event::OthersRevoked { owner: (&*owner).into(), kept: kept(), count };
+            core.listeners.tell(Name::OthersRevoked, revoked);
+        }
+        Ok(count)
     }
 
     /// Counts the records that live: sessions, and permanent data.
@@ -198,7 +218,10 @@ impl Driver {
                 let page = Page { after: after.map(|id| last_key_of(&id)), limit };
                 let entries = remote.within(remote.store.owned_by(owner, now, page)).await;
                 let entries = entries.map_err(|error| Error::unavailable("listing", error))?;
-                Ok(entries.into_iter().map(|entry| (entry.key.id(), entry)).collect())
+                let entries = entries.into_iter().map(|entry| (entry.key.id(), entry));
+                // A store that repeats itself must not keep whoever turns the pages for ever.
+                let behind = entries.filter(|(id, _)| after.is_none_or(|after| *id > after));
+                Ok(behind.take(limit).collect())
             }
         }
     }
@@ -208,7 +231,13 @@ impl Driver {
             Self::Memory(memory) => Ok(memory.find(id)),
             Self::Store(remote) => {
                 let found = remote.within(remote.store.find(id)).await;
-                found.map_err(|error| Error::unavailable("finding a session", error))
+                let found =
+                    found.map_err(|error| Error::unavailable("finding a session", error))?;
+                if found.as_ref().is_some_and(|entry| entry.key.id() != *id) {
+                    let error = StoreError::refused("the store found another session");
+                    return Err(Error::unavailable("finding a session", error));
+                }
+                Ok(found)
             }
         }
     }

@@ -3,21 +3,24 @@
 //! ```text
 //! format u8 = 1 | nature u8 | length of fields u16 | number of entries u32
 //! created u64 | absolute deadline u64
-//! fields:  (tag u8 | length u16 | bytes)*           tag 1: the owner; tag 2: the commit
-//!                                                   that wrote it; others are kept unread
+//! fields:  (tag u8 | length u16 | bytes)*           tag 1: the owner; tag 2: the commit that wrote
+//!                                                   it, and for which key; others are kept unread
 //! entries: (kind u8 | key length u16 | value length u32 | [time u64] | key | value as JSON text)*
 //! ```
 //!
 //! The nature is 0x80 for a permanent record; of an ordinary one it is the flash generation that was used last,
 //! 0 to 7. So a session's token opens nothing under the permanent cookie's name, nor the other way round.
 //!
+//! Records in a store are stamped: with a random number of the commit, 8 bytes, and with the beginning of the key,
+//! 8 bytes more. So a lost answer can be looked up, and an answer for another key shows nobody a session.
+//!
 //! Numbers are little-endian, instants in milliseconds. Kinds: 0, a value; 1, a value with the instant at which
 //! it expires; 0x80 to 0x87, a flash value of that generation with the instant at which it was made. Entries
 //! are sorted by key, then kind, each pair at most once. Fields are sorted by tag.
 
 use crate::{key::order, memory::Kept};
-use dframework_session_store::Timestamp;
-use std::{cmp::Ordering, sync::Arc};
+use dframework_session_store::{StoreKey, Timestamp};
+use std::{cmp::Ordering, ops::Range, sync::Arc};
 
 /// The largest record, in bytes.
 pub(crate) const LARGEST_RECORD: usize = 1 << 20;
@@ -29,6 +32,8 @@ const FRONT: usize = 7;
 const PERMANENT: u8 = 0x80;
 const OWNER: u8 = 1;
 const STAMP: u8 = 2;
+/// The number of the commit and the beginning of the key.
+const STAMP_LENGTH: usize = 16;
 const KIND_PLAIN: u8 = 0;
 const KIND_EXPIRING: u8 = 1;
 const KIND_FLASH: u8 = 0x80;
@@ -178,7 +183,7 @@ impl Writer {
     /// Begins with the header. `room` is what the entries take at most.
     pub(crate) fn new(header: &Header<'_>, room: usize) -> Self {
         let owner = header.owner.map_or(0, |owner| 3 + owner.len());
-        let stamp = header.stamp.map_or(0, |_| 11);
+        let stamp = header.stamp.map_or(0, |_| 3 + STAMP_LENGTH);
         let fields = owner + stamp + header.unknown.len();
         let mut out = Vec::with_capacity(HEADER + fields + room);
         let mut front = [0; HEADER];
@@ -191,7 +196,8 @@ impl Writer {
             write_field(&mut out, OWNER, owner.as_bytes());
         }
         if let Some(stamp) = header.stamp {
-            write_field(&mut out, STAMP, &stamp.to_le_bytes());
+            // The key is not known yet: `for_key` fills it in.
+            write_field(&mut out, STAMP, &u128::from(stamp).to_le_bytes());
         }
         out.extend_from_slice(header.unknown);
         Self { out, entries: 0 }
@@ -253,6 +259,13 @@ impl Writer {
 }
 
 impl Written {
+    /// Says in the stamp, if there is one, that the record is written for this key.
+    pub(crate) fn stamp_for(&mut self, key: &StoreKey) {
+        if let Some(place) = place_of_key(&self.0) {
+            self.0[place].copy_from_slice(beginning(key));
+        }
+    }
+
     /// The record where a store keeps it.
     pub(crate) fn kept_as(self, kept: Option<Kept>) -> Record {
         Record(kept.map_or_else(|| Bytes::Owned(Arc::new(self.0)), Bytes::Kept))
@@ -270,6 +283,17 @@ impl Record {
             Bytes::Owned(bytes) => check(bytes)?,
         }
         Ok(Self(bytes))
+    }
+
+    /// Whether the record is the one of this key, as far as that can be told: what a store brings says for which
+    /// key it was written.
+    pub(crate) fn is_from(&self, key: &StoreKey) -> bool {
+        match &self.0 {
+            Bytes::Kept(_) => true,
+            Bytes::Owned(bytes) => {
+                place_of_key(bytes).is_some_and(|place| bytes[place] == *beginning(key))
+            }
+        }
     }
 }
 
@@ -302,7 +326,7 @@ impl<B: AsRef<[u8]>> Record<B> {
         let bytes = self.bytes();
         let (owner, fields) = owner(fields(bytes));
         let (stamp, unknown) = take(STAMP, fields);
-        let stamp = stamp.and_then(|stamp| stamp.try_into().ok()).map(u64::from_le_bytes);
+        let stamp = stamp.and_then(<[u8]>::first_chunk).copied().map(u64::from_le_bytes);
         Header {
             created: time_at(bytes, 8),
             absolute: time_at(bytes, 16),
@@ -362,6 +386,19 @@ impl<'a> Under<'a> {
         });
         messages.max().map(|(_, generation, value)| (generation, value))
     }
+}
+
+/// Where the stamp says for which key a record was written.
+fn place_of_key(bytes: &[u8]) -> Option<Range<usize>> {
+    let (_, fields) = take(OWNER, fields(bytes));
+    let stamp = take(STAMP, fields).0.filter(|stamp| stamp.len() == STAMP_LENGTH)?;
+    let start = HEADER + fields_length(bytes) - fields.len() + 3;
+    Some(start + stamp.len() / 2..start + stamp.len())
+}
+
+/// What a stamp holds of a key: enough that no two sessions are taken for each other.
+fn beginning(key: &StoreKey) -> &[u8] {
+    &key.as_bytes()[..STAMP_LENGTH / 2]
 }
 
 impl Nature {

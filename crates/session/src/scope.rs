@@ -2,6 +2,8 @@
 //!
 //! A future has its handle in place only while it is polled, so tasks that share a thread never see each
 //! other's. A guard instead of a closure around each poll keeps the request from being copied into it.
+//!
+//! Handles lie on a stack: under several layers, code finds the innermost, and an outer one when it asks for it.
 
 use crate::handle::SessionHandle;
 use pin_project_lite::pin_project;
@@ -13,38 +15,42 @@ use std::{
 };
 
 thread_local! {
-    static CURRENT: RefCell<Option<SessionHandle>> = const { RefCell::new(None) };
+    static ENTERED: RefCell<Vec<SessionHandle>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The handle of the request whose code is running.
+/// The handle of the request whose code is running: of the innermost layer, if there are several.
 pub(crate) fn current() -> Option<SessionHandle> {
-    CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+    innermost(|_| true)
 }
 
-/// Whether the handle of the request whose code is running is like this.
-#[cfg(feature = "tower")]
-pub(crate) fn is_current(matches: impl FnOnce(&SessionHandle) -> bool) -> bool {
-    CURRENT.try_with(|current| current.borrow().as_ref().is_some_and(matches)).unwrap_or(false)
+/// The innermost handle that is like this.
+pub(crate) fn innermost(is_wanted: impl Fn(&SessionHandle) -> bool) -> Option<SessionHandle> {
+    let find = |handles: &RefCell<Vec<SessionHandle>>| {
+        handles.borrow().iter().rev().find(|handle| is_wanted(handle)).cloned()
+    };
+    ENTERED.try_with(find).ok().flatten()
 }
 
 /// Lets the code that follows find this handle, until the guard is dropped.
 pub(crate) fn enter(handle: SessionHandle) -> Entered {
-    let before = CURRENT.try_with(|current| current.replace(Some(handle))).ok().flatten();
-    Entered { before, _stays_on_its_thread: PhantomData }
+    let is_in = ENTERED.try_with(|handles| handles.borrow_mut().push(handle)).is_ok();
+    Entered { is_in, _stays_on_its_thread: PhantomData }
 }
 
 /// The time in which code finds a handle. Whatever was found before is found again afterwards.
 #[must_use = "the handle is found as long as this lives"]
 pub(crate) struct Entered {
-    before: Option<SessionHandle>,
+    /// Not where the thread is ending.
+    is_in: bool,
     _stays_on_its_thread: PhantomData<*const ()>,
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        let before = self.before.take();
-        // The handle that goes may be the last one, so it is dropped when nothing is borrowed any more.
-        drop(CURRENT.try_with(|current| current.replace(before)));
+        if self.is_in {
+            // The handle that goes may be the last one, so it is dropped when nothing is borrowed any more.
+            drop(ENTERED.try_with(|handles| handles.borrow_mut().pop()));
+        }
     }
 }
 

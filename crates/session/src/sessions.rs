@@ -10,7 +10,7 @@ use crate::{
     cookie::Cookies,
     driver::{Driver, Remote},
     error::{Error, Kind},
-    event,
+    event::{Event, Listeners, Name},
     facade::Session,
     flash::Purpose,
     handle::{Inner, Request, SessionHandle},
@@ -22,10 +22,7 @@ use dframework_session_store::Store;
 use std::{
     fmt,
     pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
@@ -56,9 +53,7 @@ pub(crate) struct Core {
     pub(crate) cookies: Cookies,
     pub(crate) lifetimes: Lifetimes,
     pub(crate) clock: crate::Clock,
-    has_told_of_cookie: AtomicBool,
-    /// The minute, since 1970, in which a doubled cookie was last told of.
-    told_of_doubled: AtomicU64,
+    pub(crate) listeners: Arc<Listeners>,
 }
 
 /// A field of a request's head that is read only when it matters: few requests bring a message to age.
@@ -186,15 +181,32 @@ impl Sessions {
     ///
     /// The configuration cannot be used, or the driver is not part of this build; the message names the
     /// property, its value and what is allowed, or the feature that is missing.
+    ///
+    /// ```
+    /// use dframework_session::{Config, Sessions};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let config = Config::from_toml("app.sessionDriver = 'memory'\napp.sessionIdleTimeout = '30m'")?;
+    /// let sessions = Sessions::connect(&config).await?;
+    /// assert_eq!(sessions.driver(), "memory");
+    ///
+    /// let config = Config::from_toml("app.sessionDriver = 'memry'");
+    /// assert!(config.unwrap_err().to_string().contains("memory"));
+    /// # Ok::<(), dframework_session::Error>(())
+    /// # }).unwrap();
+    /// ```
     #[expect(clippy::unused_async, reason = "drivers with a connection wait for it here")]
     pub async fn connect(config: &Config) -> Result<Self, Error> {
         let settings = config.settings()?;
-        match settings.driver {
-            None => event::no_driver(),
-            Some(DriverName::Memory) => {}
-            Some(driver) => return Err(config.refuse_driver(not_compiled(driver))),
+        let driver = settings.driver;
+        if let Some(driver) = driver.filter(|driver| *driver != DriverName::Memory) {
+            return Err(config.refuse_driver(not_compiled(driver)));
         }
-        Ok(Self::in_memory(settings))
+        let sessions = Self::in_memory(settings);
+        if driver.is_none() {
+            sessions.0.listeners.tell(Name::DriverNotSet, || Event::DriverNotSet);
+        }
+        Ok(sessions)
     }
 
     /// Sessions in memory with every default, for tests and examples.
@@ -204,9 +216,20 @@ impl Sessions {
 
     /// Sessions in a store of your own; `app.sessionDriver` is not read.
     ///
+    /// Whether it is a store, `store::testing::acceptance_suite!` says (feature `testing`): it makes a test of every
+    /// sentence of the contract.
+    ///
     /// # Errors
     ///
     /// The configuration cannot be used.
+    ///
+    /// ```
+    /// use dframework_session::{Config, MemoryStore, Sessions};
+    ///
+    /// let sessions = Sessions::from_store(MemoryStore::new(), &Config::new())?;
+    /// assert_eq!(sessions.driver(), "store");
+    /// # Ok::<(), dframework_session::Error>(())
+    /// ```
     pub fn from_store(store: impl Store, config: &Config) -> Result<Self, Error> {
         let settings = config.settings()?;
         let remote = Remote {
@@ -214,18 +237,23 @@ impl Sessions {
             timeout: settings.store_timeout,
             queue: Queue::default(),
         };
-        Ok(Self::new(Driver::Store(remote), settings))
+        let listeners = Arc::new(Listeners::new(settings.hooks.clone()));
+        Ok(Self::new(Driver::Store(remote), settings, listeners))
     }
 
     fn in_memory(settings: Settings) -> Self {
+        let listeners = Arc::new(Listeners::new(settings.hooks.clone()));
+        let told = listeners.clone();
         let memory = Memory::new(settings.max_sessions, settings.max_bytes, Keys::Tokens)
-            .with_eviction_listener(Box::new(event::evicted));
-        Self::new(Driver::Memory(memory), settings)
+            .with_eviction_listener(Box::new(move |id| {
+                told.tell(Name::Evicted, || Event::Evicted { id: id() });
+            }));
+        Self::new(Driver::Memory(memory), settings, listeners)
     }
 
-    fn new(driver: Driver, settings: Settings) -> Self {
+    fn new(driver: Driver, settings: Settings, listeners: Arc<Listeners>) -> Self {
         if settings.env == Env::Local {
-            event::local_environment();
+            listeners.tell(Name::LocalEnvironment, || Event::LocalEnvironment);
         }
         let lifetimes = Lifetimes::new(settings.idle_timeout, settings.lifetime);
         Self(Arc::new(Core {
@@ -233,15 +261,42 @@ impl Sessions {
             cookies: Cookies::new(settings.cookie),
             lifetimes,
             clock: settings.clock,
-            has_told_of_cookie: AtomicBool::new(false),
-            told_of_doubled: AtomicU64::new(0),
+            listeners,
         }))
     }
 
-    /// Whether the running task is inside a request of these very sessions.
-    #[cfg(feature = "tower")]
-    pub(crate) fn is_current(&self) -> bool {
-        scope::is_current(|handle| Arc::ptr_eq(&handle.0.core, &self.0))
+    /// The current request's session in these very sessions.
+    ///
+    /// Where several layers lie around a handler, [`Session`] is that of the innermost; this finds each.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_outside`] where no request of these sessions is running.
+    ///
+    /// ```
+    /// use dframework_session::{RequestHead, Session, Sessions};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let (site, office) = (Sessions::memory(), Sessions::memory());
+    /// let handler = async {
+    ///     Session::set("role", "clerk").await?;
+    ///     site.handle()?.set("theme", "dark").await?;
+    ///     assert_eq!(office.handle()?.keys().await?, ["role"]);
+    ///     Ok::<(), dframework_session::Error>(())
+    /// };
+    /// let (outer, inner) = (site.open(RequestHead::new("GET")), office.open(RequestHead::new("GET")));
+    /// site.scope(outer, office.scope(inner, handler)).await?;
+    /// assert!(site.handle().unwrap_err().is_outside());
+    /// # Ok::<(), dframework_session::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn handle(&self) -> Result<SessionHandle, Error> {
+        self.running().ok_or_else(|| Error::new(Kind::Outside))
+    }
+
+    /// The handle of the request of these very sessions in which the code runs.
+    pub(crate) fn running(&self) -> Option<SessionHandle> {
+        scope::innermost(|handle| Arc::ptr_eq(&handle.0.core, &self.0))
     }
 
     /// Where the sessions are kept: `memory`, or `store` for [`Sessions::from_store`].
@@ -264,7 +319,7 @@ impl Sessions {
     {
         let (carried, doubled) = self.0.cookies.find(head.cookies.into_iter());
         if doubled {
-            self.0.tell_of_doubled_cookie();
+            self.0.listeners.tell_of_doubled_cookie(self.0.clock.now());
         }
         let minds = carried.has_companions();
         let field = |field: LazyField<'a>| if minds { field() } else { None };
@@ -366,32 +421,21 @@ impl fmt::Debug for Sessions {
 impl Core {
     /// Says once which clients will drop the cookie that is being sent.
     pub(crate) fn tell_of_first_cookie(&self, https: bool) {
-        let is_news = self.cookies.are_secure()
-            && !https
-            && !self.has_told_of_cookie.swap(true, Ordering::Relaxed);
-        if is_news {
-            event::first_secure_cookie();
-        }
-    }
-
-    /// Tells of a doubled cookie once a minute: any client can send one with every request.
-    fn tell_of_doubled_cookie(&self) {
-        let minute = self.clock.now().as_millis() / 60_000;
-        if self.told_of_doubled.swap(minute, Ordering::Relaxed) != minute {
-            event::doubled_cookie();
+        if self.cookies.are_secure() && !https {
+            self.listeners.tell_of_https();
         }
     }
 
     /// Ends records although nobody waits for it: a `destroy` whose request came to no response.
     pub(crate) fn end_detached(self: &Arc<Self>, abandoned: Abandoned) {
-        let core = self.clone();
-        let ending = async move { end_abandoned(&core, abandoned).await };
         if !self.driver.waits() {
+            let ending = end_abandoned(self, abandoned);
             let _ = pin!(ending).poll(&mut Context::from_waker(Waker::noop()));
         } else if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(ending);
+            let core = self.clone();
+            runtime.spawn(async move { end_abandoned(&core, abandoned).await });
         } else {
-            event::end_not_possible();
+            abandoned.tell_of_no_runtime(self);
         }
     }
 }

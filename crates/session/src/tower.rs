@@ -4,9 +4,13 @@
 //! and commits when the response head is ready. It knows nothing of sessions beyond that.
 
 mod respond;
+#[cfg(feature = "testing")]
+pub mod testing;
 
+#[cfg(feature = "axum")]
+use crate::Error;
 use crate::{
-    Error, SessionHandle, scope,
+    SessionHandle, scope,
     sessions::{RequestHead, Sessions},
 };
 use http::{HeaderName, HeaderValue, Request, Response, header};
@@ -74,18 +78,21 @@ where
     }
 
     fn call(&mut self, request: Request<Q>) -> Self::Future {
-        if self.sessions.is_current() {
-            // The same layer twice: the outer one has opened the session and answers for it.
-            return ResponseFuture {
-                handle: None,
-                state: State::Passing { future: self.inner.call(request) },
-            };
-        }
-        let handle = open(&self.sessions, &request);
+        // The same layer twice: the outer one has opened the session and answers for it.
+        let outer = self.sessions.running();
+        let is_outer_one_answering = outer.is_some();
+        let handle = outer.unwrap_or_else(|| open(&self.sessions, &request));
         let _entered = scope::enter(handle.clone());
-        ResponseFuture {
-            handle: Some(handle),
-            state: State::Running { future: self.inner.call(request) },
+        let handle = Some(handle);
+        match is_outer_one_answering {
+            true => {
+                let future = self.inner.call(request);
+                ResponseFuture { handle, state: State::Passing { future } }
+            }
+            false => {
+                let future = self.inner.call(request);
+                ResponseFuture { handle, state: State::Running { future } }
+            }
         }
     }
 }
@@ -110,7 +117,7 @@ static SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
 pin_project! {
     /// The response of a service whose requests have sessions.
     pub struct ResponseFuture<F, R> {
-        // `None` where an outer layer has the session.
+        // `None` once the response is there.
         handle: Option<SessionHandle>,
         #[pin]
         state: State<F, R>,
@@ -118,14 +125,15 @@ pin_project! {
 
     impl<F, R> PinnedDrop for ResponseFuture<F, R> {
         fn drop(this: Pin<&mut Self>) {
-            // A handler that panicked, or a client that hung up.
             let mut this = this.project();
+            let Some(handle) = this.handle else { return };
             let is_running = matches!(this.state.as_mut().project(), StateProjection::Running { .. });
-            if let (true, Some(handle)) = (is_running, this.handle) {
-                // What the handler holds is dropped inside its request too.
-                let entered = scope::enter(handle.clone());
-                this.state.set(State::Ended);
-                drop(entered);
+            // What the handler holds is dropped inside its request too.
+            let entered = scope::enter(handle.clone());
+            this.state.set(State::Ended);
+            drop(entered);
+            if is_running {
+                // A handler that panicked, or a client that hung up.
                 handle.0.abandon();
             }
         }
@@ -159,38 +167,49 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        loop {
+        let handle = this.handle.as_ref().expect(POLLED_AFTER_ITS_END);
+        let answered = loop {
             match this.state.as_mut().project() {
-                StateProjection::Passing { future } => return future.poll(context),
+                StateProjection::Passing { future } => {
+                    break ready!(poll_in(handle, future, context));
+                }
                 StateProjection::Running { future } => {
-                    let Some(handle) = this.handle else { return future.poll(context) };
-                    let entered = scope::enter(handle.clone());
-                    let mut response = match ready!(future.poll(context)) {
+                    let mut response = match ready!(poll_in(handle, future, context)) {
                         Ok(response) => response,
                         Err(error) => return Poll::Ready(Err(error)),
                     };
                     match respond::commit_now(handle, &mut response) {
-                        Ok(()) => {
-                            *this.handle = None;
-                            return Poll::Ready(Ok(response));
-                        }
+                        Ok(()) => break Ok(response),
                         Err(commit) => {
                             let response = Some(response);
+                            let entered = scope::enter(handle.clone());
                             this.state.set(State::Committing { commit, response });
+                            drop(entered);
                         }
                     }
-                    drop(entered);
                 }
                 StateProjection::Committing { commit, response } => {
                     let committed = ready!(commit.as_mut().poll(context));
                     let mut response = response.take().expect(POLLED_AFTER_ITS_END);
                     respond::answer(&mut response, committed);
-                    return Poll::Ready(Ok(response));
+                    break Ok(response);
                 }
                 StateProjection::Ended => panic!("{POLLED_AFTER_ITS_END}"),
             }
-        }
+        };
+        *this.handle = None;
+        Poll::Ready(answered)
     }
+}
+
+/// Polls a future whose code finds this handle.
+fn poll_in<F: Future>(
+    handle: &SessionHandle,
+    future: Pin<&mut F>,
+    context: &mut Context<'_>,
+) -> Poll<F::Output> {
+    let _entered = scope::enter(handle.clone());
+    future.poll(context)
 }
 
 #[cfg(feature = "axum")]
@@ -203,11 +222,56 @@ impl<S: Send + Sync> axum_core::extract::FromRequestParts<S> for SessionHandle {
     }
 }
 
+/// Not an extractor: a handler that takes a `Session` does not build, and the compiler says what to take instead.
+///
+/// ```compile_fail,E0080
+/// use axum::{Router, routing::get};
+/// use dframework_session::Session;
+///
+/// async fn handler(session: Session) -> &'static str {
+///     "not built"
+/// }
+///
+/// let app: Router = Router::new().route("/", get(handler));
+/// ```
+///
+/// ```text
+/// error[E0080]: evaluation panicked: `Session` is not an extractor: take a `SessionHandle`, or call `Session::get` and
+/// the other verbs
+/// ```
+///
+/// With a handle it does:
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use dframework_session::SessionHandle;
+///
+/// async fn handler(session: SessionHandle) -> &'static str {
+///     "built"
+/// }
+///
+/// let app: Router = Router::new().route("/", get(handler));
+/// ```
+#[cfg(feature = "axum")]
+impl<S: Send + Sync> axum_core::extract::FromRequestParts<S> for crate::Session {
+    type Rejection = Error;
+
+    // A bound that no type meets would fail in `cargo check` already. But axum keeps to itself why a function is no
+    // handler, so nobody would read the message.
+    async fn from_request_parts(_: &mut http::request::Parts, _: &S) -> Result<Self, Error> {
+        const {
+            panic!(
+                "`Session` is not an extractor: take a `SessionHandle`, or call `Session::get` and the other verbs"
+            )
+        }
+    }
+}
+
 #[cfg(feature = "axum")]
 impl axum_core::response::IntoResponse for Error {
     /// The status of the error and an empty body; the detail goes to the log.
     fn into_response(self) -> axum_core::response::Response {
-        crate::event::answered(&self);
+        crate::event::request_failed(&self);
         respond::status(self.status())
     }
 }

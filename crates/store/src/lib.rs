@@ -13,7 +13,8 @@
 //!
 //! Every operation on one key is linearizable: once a call has returned, every later call sees its effect.
 //!
-//! Applications use `dframework-session`; this crate is for those who write a store.
+//! Applications use `dframework-session`; this crate is for those who write a store. With the feature `testing`, the
+//! module `testing` has a test for every sentence of the contract.
 
 mod error;
 mod key;
@@ -21,9 +22,17 @@ mod record;
 mod store;
 mod time;
 
+#[cfg(feature = "testing")]
+pub mod testing;
+
 pub use async_trait::async_trait;
 pub use error::StoreError;
 pub use key::{ParseIdError, SessionId, StoreKey};
 pub use record::{Change, Entry, Loaded, NewRecord, Outcome, Page, Stored, Tombstone, Version};
 pub use store::Store;
 pub use time::Timestamp;
+
+/// The examples of the front page compile.
+#[cfg(all(doctest, feature = "testing"))]
+#[doc = include_str!("../README.md")]
+struct FrontPage;

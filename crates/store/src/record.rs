@@ -4,6 +4,9 @@ use crate::{StoreKey, Timestamp};
 use std::fmt;
 
 /// Which state of a record somebody has seen. A commit that names an old one is a conflict.
+///
+/// Every commit gives a record a version that it never had before, wherever it has moved. They need not be in
+/// any order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Version(pub u64);
 
@@ -73,7 +76,7 @@ pub struct NewRecord<'a> {
     pub created: Timestamp,
     /// When the record expires.
     pub expires_at: Timestamp,
-    /// Whose session it is.
+    /// Whose session it is: any text of 1 to 255 bytes.
     pub owner: Option<&'a str>,
     /// A label for lists, at most 256 bytes.
     pub meta: &'a [u8],
@@ -108,11 +111,11 @@ pub struct Change<'a> {
     pub bytes: &'a [u8],
     /// When the record expires.
     pub expires_at: Timestamp,
-    /// Whose session it is from now on.
+    /// Whose session it is from now on: any text of 1 to 255 bytes.
     pub owner: Option<&'a str>,
     /// A label for lists, at most 256 bytes.
     pub meta: &'a [u8],
-    /// The key to which the record moves; a tombstone stays at the old one.
+    /// The key, never used before, to which the record moves; a tombstone stays at the old one.
     pub move_to: Option<StoreKey>,
     /// When the store may forget the tombstone of a move.
     pub remember_until: Timestamp,

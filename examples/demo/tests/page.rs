@@ -4,39 +4,35 @@
 
 use axum::{
     Router,
-    body::{Body, to_bytes},
-    http::{Request, StatusCode, header},
+    body::to_bytes,
+    http::{HeaderMap, Request, StatusCode, header},
 };
 use demo::app;
-use dframework_session::Sessions;
-use std::{collections::BTreeMap, time::Duration};
+use dframework_session::{Sessions, testing::Visitor};
+use std::time::Duration;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
-use tower::ServiceExt;
 
 const SESSION: &str = "__Host-Http-session";
 
-/// Keeps cookies and follows redirects.
+/// Somebody who has the page open.
 struct Browser {
     app: Router,
-    cookies: BTreeMap<String, String>,
+    visitor: Visitor,
 }
 
 struct Answer {
     status: StatusCode,
-    headers: axum::http::HeaderMap,
+    headers: HeaderMap,
     body: String,
-}
-
-fn demo() -> Router {
-    app(Sessions::memory())
 }
 
 impl Browser {
     fn new() -> Self {
-        Self { app: demo(), cookies: BTreeMap::new() }
+        let sessions = Sessions::memory();
+        Self { visitor: Visitor::new(&sessions), app: app(sessions) }
     }
 
     async fn get(&mut self, path: &str) -> Answer {
@@ -52,39 +48,21 @@ impl Browser {
     }
 
     async fn send(&mut self, method: &str, path: &str, form: &str) -> Answer {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::ACCEPT, "text/html")
-            .header("sec-fetch-dest", "document");
+        let mut request =
+            Request::builder().method(method).uri(path).header(header::ACCEPT, "text/html");
         if !form.is_empty() {
             request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
         }
-        if !self.cookies.is_empty() {
-            request = request.header(header::COOKIE, self.cookie_field());
-        }
-        let request = request.body(Body::from(form.to_owned())).unwrap();
-        let (head, body) = self.app.clone().oneshot(request).await.unwrap().into_parts();
-        for line in head.headers.get_all(header::SET_COOKIE) {
-            self.keep(line.to_str().unwrap());
-        }
+        let request = request.body(form.to_owned()).unwrap();
+        let (head, body) = self.visitor.send(&self.app, request).await.into_parts();
         let body = to_bytes(body, 1 << 20).await.unwrap();
         let body = String::from_utf8(body.to_vec()).unwrap();
         Answer { status: head.status, headers: head.headers, body }
     }
 
-    fn cookie_field(&self) -> String {
-        let pairs = self.cookies.iter().map(|(name, value)| format!("{name}={value}"));
-        pairs.collect::<Vec<_>>().join("; ")
-    }
-
-    fn keep(&mut self, line: &str) {
-        let (name, value) = line.split(';').next().unwrap().split_once('=').unwrap();
-        if line.contains("Max-Age=0") {
-            self.cookies.remove(name);
-        } else {
-            self.cookies.insert(name.to_owned(), value.to_owned());
-        }
+    /// What the session cookie holds.
+    fn token(&self) -> String {
+        self.visitor.browser().cookie(SESSION).unwrap().value().into_owned()
     }
 
     async fn session(&mut self) -> String {
@@ -145,7 +123,7 @@ async fn the_terms_outlive_the_session_cookie() {
     let mut browser = Browser::new();
     browser.post("/name", "name=visitor").await;
     browser.post("/terms", "").await.shows("Accepted.");
-    browser.cookies.remove(SESSION);
+    browser.visitor.browser_mut().restart();
     browser.get("/").await.shows("Accepted.").shows("Hello, <span class=\"name\">guest</span>");
 }
 
@@ -153,9 +131,10 @@ async fn the_terms_outlive_the_session_cookie() {
 async fn a_login_keeps_the_data_and_a_logout_keeps_nothing() {
     let mut browser = Browser::new();
     browser.post("/name", "name=visitor").await;
-    let token = browser.cookies[SESSION].clone();
+    let token = browser.token();
     browser.post("/login", "account=42").await.shows("you are logged in as 42").shows("visitor");
-    assert_ne!(browser.cookies[SESSION], token);
+    assert_ne!(browser.token(), token);
+    browser.visitor.session().await.assert_owner("42").assert_value("name", "visitor");
 
     let page = browser.post("/logout", "").await;
     page.shows("you have been logged out").hides("visitor").shows("first visit");
@@ -178,11 +157,11 @@ async fn one_key_or_everything_is_forgotten() {
 async fn the_panel_tells_driver_owner_id_and_cookies() {
     let mut browser = Browser::new();
     browser.post("/login", "account=42").await;
-    browser.cookies.insert("other".to_owned(), "1".to_owned());
+    browser.visitor.receive(&["other=1"]);
     let page = browser.get("/").await;
-    let bytes = format!("{SESSION}={}", browser.cookies[SESSION]).len();
+    let bytes = format!("{SESSION}={}", browser.token()).len();
     page.shows("<dd>memory</dd>").shows("<dd>42</dd>").shows(&format!("<dd>{bytes} bytes</dd>"));
-    page.hides("new with this page").hides(&browser.cookies[SESSION]).hides("<dt>other</dt>");
+    page.hides("new with this page").hides(&browser.token()).hides("<dt>other</dt>");
 }
 
 #[tokio::test]
@@ -222,7 +201,7 @@ async fn what_is_no_form_is_refused() {
         assert_eq!(answer.status.as_u16(), status, "{path}");
         answer.shows("That did not work.");
     }
-    assert!(browser.cookies.is_empty());
+    browser.visitor.browser().assert_cookies([]);
 }
 
 #[tokio::test]
@@ -253,7 +232,7 @@ async fn of_twenty_parallel_clicks_none_is_lost() {
 
     let request = format!(
         "POST /api/clicks HTTP/1.1\r\nHost: {address}\r\nCookie: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-        browser.cookie_field()
+        browser.visitor.browser_mut().cookie_field("https://localhost/api/clicks").unwrap()
     );
     let clicks: Vec<_> = (0..20)
         .map(|_| {

@@ -4,11 +4,12 @@ use super::{Moment, Occasion};
 use crate::{
     cookie::{Which, day},
     error::{Error, Kind},
-    event,
+    event::{Event, Name},
     handle::{Inner, Stage, State},
     sessions::{CommitError, HeadChanges, ResponseHead},
     token::Token,
 };
+use std::sync::MutexGuard;
 
 /// After this many days a navigation sends `.p` again, since browsers forget it 400 days after it was set.
 const RESEND_AFTER_DAYS: u64 = 30;
@@ -74,20 +75,21 @@ impl Inner {
     /// Ends a request that has changed nothing in its session, unless something is to be written for it all
     /// the same.
     pub(crate) fn finish_idle(&self, head: ResponseHead<'_>) -> Option<HeadChanges> {
-        let mut state = self.state();
+        let state = self.state();
         let moment = Occasion::Head { status: head.status }.moment(Stage::Open);
         // Whoever has the turn may still have something to send.
-        if self.turn.is_taken() || moment == Moment::Upgrade || !self.is_idle(&state) {
+        if self.turn.is_busy() || moment == Moment::Upgrade || !self.is_idle(&state) {
             return None;
         }
-        Some(self.answer(&mut state, moment, head.cache_control.is_some()))
+        Some(self.answer(state, moment, head.cache_control.is_some()))
     }
 
     /// Whether a commit now would do nothing.
     fn is_idle(&self, state: &State) -> bool {
         let Some(work) = &state.work else { return true };
-        let is_due = |live| self.core.lifetimes.touch(live, self.core.clock.now()).is_some();
-        work.log.is_empty() && !work.draft.ordinary.live().is_some_and(is_due)
+        let (draft, now) = (&work.draft, self.core.clock.now());
+        let is_due = |live| self.core.lifetimes.touch(live, now).is_some();
+        work.log.is_empty() && !draft.has_expired(now) && !draft.ordinary.live().is_some_and(is_due)
     }
 
     /// Ends the part of the request that could send cookies, and says what its head must carry.
@@ -106,9 +108,9 @@ impl Inner {
             _ => committed,
         };
         let Err(error) = committed else {
-            return Ok(self.answer(&mut state, moment, head.cache_control.is_some()));
+            return Ok(self.answer(state, moment, head.cache_control.is_some()));
         };
-        state.stage = Stage::Late;
+        state.end_head();
         // Nobody can save these any more in a way that the client would learn of. A `destroy` that has not
         // been carried out is tried once more when the handle goes.
         if let (Some(_turn), Some(work)) = (self.turn.try_take(), &mut state.work) {
@@ -116,24 +118,44 @@ impl Inner {
             work.log.refused = None;
         }
         // The response that stands in for the application's has no fields yet.
-        let head = self.head_changes(&mut state, false);
-        drop(state);
-        event::commit_failed(&error);
+        let head = Self::head_changes(&mut state, false);
+        self.tell(state, &head);
+        let failed = || {
+            let id = self.id_in(&self.state());
+            Event::CommitFailed { id, error: error.clone() }
+        };
+        self.core.listeners.tell(Name::CommitFailed, failed);
         Err(CommitError { error, head })
     }
 
     /// What the head carries when everything is committed.
-    fn answer(&self, state: &mut State, moment: Moment, is_cached_as_said: bool) -> HeadChanges {
-        state.stage = Stage::Late;
-        self.finish_cookies(state, moment);
-        self.head_changes(state, is_cached_as_said)
+    fn answer(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        moment: Moment,
+        is_cached_as_said: bool,
+    ) -> HeadChanges {
+        state.end_head();
+        self.finish_cookies(&mut state, moment);
+        let changes = Self::head_changes(&mut state, is_cached_as_said);
+        self.tell(state, &changes);
+        changes
     }
 
-    fn head_changes(&self, state: &mut State, is_cached_as_said: bool) -> HeadChanges {
-        let set_cookies = state.lines.take();
-        if !set_cookies.is_empty() {
+    /// Tells what was noted, with nothing locked any more.
+    fn tell(&self, state: MutexGuard<'_, State>, changes: &HeadChanges) {
+        let is_untold = state.work.as_ref().is_some_and(|work| !work.events.is_empty());
+        drop(state);
+        if is_untold {
+            self.tell_noted();
+        }
+        if !changes.set_cookies.is_empty() {
             self.core.tell_of_first_cookie(self.request.https);
         }
+    }
+
+    fn head_changes(state: &mut State, is_cached_as_said: bool) -> HeadChanges {
+        let set_cookies = state.lines.take();
         let cache_control = if !set_cookies.is_empty() {
             Some("no-store")
         } else if state.used && !is_cached_as_said {
@@ -143,5 +165,15 @@ impl Inner {
         };
         let vary = state.used || !set_cookies.is_empty();
         HeadChanges { set_cookies, cache_control, vary }
+    }
+}
+
+impl State {
+    /// The head is sent: what it gave the browser is no longer this request's alone.
+    fn end_head(&mut self) {
+        self.stage = Stage::Late;
+        if let Some(work) = &mut self.work {
+            work.made_permanent = None;
+        }
     }
 }

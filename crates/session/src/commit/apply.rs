@@ -1,13 +1,16 @@
 //! Carrying a [`Plan`] out: the only writer.
 
-use super::decide::{End, Plan, Step, Target};
+use super::{
+    decide::{End, Held, Plan, Step, Target},
+    tell::{note_end, note_end_failed, note_permanent, note_token, note_touch_failed},
+};
 use crate::{
     change::Unsettled,
     cookie::Which,
     draft::{Live, Standing},
     driver::{Answer, At, Driver},
-    error::Error,
-    event,
+    error::{self, Error},
+    event::Event,
     handle::Request,
     lines::Lines,
     record,
@@ -35,10 +38,14 @@ pub(super) struct Progress {
     pub(super) made_permanent: Option<StoreKey>,
     /// The ordinary record as it is now, where this commit changed it.
     pub(super) ordinary: Option<Live>,
+    /// Until when tombstones are kept that earlier tries of `destroy` may have left.
+    pub(super) earlier_ends: Vec<Timestamp>,
     /// Until when a touch lets the ordinary record live.
     pub(super) touched: Option<Timestamp>,
     pub(super) lines: Lines,
     pub(super) generation: Option<u8>,
+    /// What is to be told once the commit is done.
+    pub(super) events: Vec<Event>,
 }
 
 /// The steps of a round that stand even if a later one is lost to another commit.
@@ -91,15 +98,19 @@ pub(super) async fn apply(
     progress.done.unsettled = plan.unsettled;
     if let Some(step) = plan.permanent.as_deref_mut() {
         match write(core, step, now).await? {
-            Written::Nothing | Written::Touched(_) => {}
+            Written::Nothing | Written::Touched(_) | Written::Untouched(_) => {}
             Written::Lost => return Ok(Round::Lost),
             Written::Ended => {
+                if let Step::Retire { held, .. } = step {
+                    note_end(core, error::Record::Permanent, &held.key, &mut progress.events);
+                }
                 progress.done.permanent = Some(Standing::Absent);
                 progress.lines.put(Which::Permanent, core.cookies.remove(Which::Permanent));
             }
             Written::Live(live) => {
                 if step.makes_token() {
                     progress.made_permanent = Some(live.key);
+                    note_permanent(core, &live, &mut progress.events);
                     let line = core.cookies.set_permanent(&live.token, now);
                     progress.lines.put(Which::Permanent, line);
                 }
@@ -110,9 +121,15 @@ pub(super) async fn apply(
     match write(core, &mut plan.ordinary, now).await? {
         Written::Nothing | Written::Ended => {}
         Written::Touched(expires_at) => progress.touched = Some(expires_at),
+        Written::Untouched(error) => {
+            if let Step::Touch { key, .. } = &plan.ordinary {
+                note_touch_failed(core, key, error, &mut progress.events);
+            }
+        }
         Written::Lost => return Ok(Round::Lost),
         Written::Live(live) => {
             if plan.ordinary.makes_token() {
+                note_token(core, &plan.ordinary, &live, &mut progress.events);
                 let line = core.cookies.set_session(&live.token, lifetime(&live, now));
                 progress.lines.put(Which::Session, line);
             }
@@ -150,19 +167,14 @@ async fn carry_out_end(
     progress: &mut Progress,
     now: Timestamp,
 ) -> Result<Ending, Error> {
-    let mut remembered = Remembered::from(now, end.earlier.clone());
+    let mut remembered = Remembered::from(now, progress.earlier_ends.clone());
     progress.done.unsettled = Some(Unsettled::End { until: remembered.until });
-    let ending = match end.ordinary {
-        Target::Record(key) => end_record(&core.driver, &key, &mut remembered).await?,
-        // What stands there has expired: else it would not have been unknown.
-        Target::Unknown(key) => {
-            let ending = look_at_end(&core.driver, &key, &remembered).await?;
-            ending.unwrap_or(Ending::Ended)
-        }
-        Target::Nothing => Ending::Ended,
-    };
+    let ending = end_target(&core.driver, end.ordinary, &mut remembered).await?;
     if ending == Ending::Overtaken {
         return Ok(ending);
+    }
+    if let Some(key) = &end.ordinary.record() {
+        note_end(core, error::Record::Session, key, &mut progress.events);
     }
     progress.ended = true;
     progress.done.ended = Some(Ended::Ordinary);
@@ -170,13 +182,39 @@ async fn carry_out_end(
     cookies.retain(|_| end.removes_cookies);
     let mut remove = |which: &Which| progress.lines.put(*which, core.cookies.remove(*which));
     cookies.iter().filter(|which| **which != Which::Permanent).for_each(&mut remove);
-    for key in end.others.iter().chain(&end.permanent) {
-        end_record(&core.driver, key, &mut remembered).await?;
+    let others = end.others.iter().map(|key| (error::Record::Session, key));
+    let permanent = end.permanent.iter().map(|key| (error::Record::Permanent, key));
+    for (which, key) in others.chain(permanent) {
+        if end_record(&core.driver, key, &mut remembered).await? == Ending::Ended {
+            note_end(core, which, key, &mut progress.events);
+        }
     }
     // Not before its record has ended: else nobody could end it any more.
     cookies.iter().filter(|which| **which == Which::Permanent).for_each(&mut remove);
     progress.done.ended = Some(Ended::Both);
     Ok(ending)
+}
+
+/// Ends a session, if nobody else has ended it or taken its place.
+async fn end_target(
+    driver: &Driver,
+    target: Target,
+    remembered: &mut Remembered,
+) -> Result<Ending, Error> {
+    match target {
+        Target::Record { key, expires_at } => {
+            remembered.expires_at = expires_at;
+            let ending = end_record(driver, &key, remembered).await;
+            remembered.expires_at = None;
+            ending
+        }
+        // What stands there has expired: else it would not have been unknown.
+        Target::Unknown(key) => {
+            let ending = look_at_end(driver, &key, remembered).await?;
+            Ok(ending.unwrap_or(Ending::Ended))
+        }
+        Target::Nothing => Ok(Ending::Ended),
+    }
 }
 
 /// The tombstones of an end.
@@ -186,12 +224,14 @@ pub(crate) struct Remembered {
     now: Timestamp,
     /// Until when those are kept that this request may have left itself.
     own: Vec<Timestamp>,
+    /// Until when the record was to live at least, if this request has seen it live.
+    expires_at: Option<Timestamp>,
 }
 
 impl Remembered {
     /// A tombstone that is made now, and those that earlier tries may have left.
     pub(crate) fn from(now: Timestamp, own: Vec<Timestamp>) -> Self {
-        Self { until: now.saturating_add(REMEMBERED), now, own }
+        Self { until: now.saturating_add(REMEMBERED), now, own, expires_at: None }
     }
 }
 
@@ -222,11 +262,14 @@ async fn look_at_end(
     key: &StoreKey,
     remembered: &Remembered,
 ) -> Result<Option<Ending>, Error> {
-    let Remembered { now, own, .. } = remembered;
+    let Remembered { now, own, expires_at, .. } = remembered;
+    // It has not expired, so somebody has ended it, though the tombstone may be gone by now.
+    let was_ended = own.is_empty() && expires_at.is_some_and(|expires_at| *now < expires_at);
     let mut ending = None;
     let show = |_, at| {
         ending = match at {
             At::Ended { until } if *now < until && !own.contains(&until) => Some(Ending::Overtaken),
+            At::Ended { .. } | At::Nothing if was_ended => Some(Ending::Overtaken),
             At::Ended { .. } | At::Nothing => Some(Ending::Ended),
             At::Record { .. } => None,
         };
@@ -238,7 +281,7 @@ async fn look_at_end(
 /// The cookies that the browser may hold of a session that was destroyed.
 fn cookies_to_remove(request: &Request, end: &End) -> Vec<Which> {
     let carried = &request.carried;
-    let session = carried.session.was_carried() || matches!(end.ordinary, Target::Record(_));
+    let session = carried.session.was_carried() || matches!(end.ordinary, Target::Record { .. });
     let permanent = carried.permanent().was_carried() || end.permanent.is_some();
     let mut cookies = Vec::new();
     if session {
@@ -255,6 +298,8 @@ fn cookies_to_remove(request: &Request, end: &End) -> Vec<Which> {
 pub(super) enum Written {
     Nothing,
     Touched(Timestamp),
+    /// It was not recorded that a session was used.
+    Untouched(StoreError),
     Live(Live),
     Ended,
     Lost,
@@ -267,14 +312,14 @@ pub(super) async fn write(core: &Core, step: &mut Step, now: Timestamp) -> Resul
     let (held, moves_to, record, expires_at) = match step {
         Step::Nothing => return Ok(Written::Nothing),
         Step::Touch { key, expires_at } => {
-            if let Err(error) = driver.touch(key, *expires_at).await {
-                event::touch_failed(&error);
-                return Ok(Written::Nothing);
-            }
-            return Ok(Written::Touched(*expires_at));
+            return Ok(match driver.touch(key, *expires_at).await {
+                Ok(()) => Written::Touched(*expires_at),
+                Err(error) => Written::Untouched(error),
+            });
         }
         Step::Create { presented, record, expires_at } => {
             let place = Place::new(driver)?;
+            record.stamp_for(&place.key);
             let mut new = NewRecord::new(record.bytes(), record.created(), *expires_at);
             new.owner = record.owner();
             let remember_until = now.saturating_add(REMEMBERED);
@@ -283,14 +328,16 @@ pub(super) async fn write(core: &Core, step: &mut Step, now: Timestamp) -> Resul
             let answer = look_if_unknown(driver, answer, &place.key, record).await;
             return written(answer, place, record, *expires_at);
         }
-        Step::Save { held, record, expires_at } => (&*held, None, record, *expires_at),
-        Step::Replace { held, record, expires_at } => {
-            (&*held, Some(Place::new(driver)?), record, *expires_at)
+        Step::Save { held, record, expires_at } => (*held, None, record, *expires_at),
+        Step::Replace { former, record, expires_at } => {
+            (Held::from(&**former), Some(Place::new(driver)?), record, *expires_at)
         }
         // No store ends a record by version, so it moves, by compare-and-set, to a key that nobody has, where
         // it has already expired; the tombstone stays at its own.
-        Step::Retire { held, record } => (&*held, Some(Place::new(driver)?), record, now),
+        Step::Retire { held, record } => (*held, Some(Place::new(driver)?), record, now),
     };
+    let place = moves_to.unwrap_or(Place { token: held.token, key: held.key });
+    record.stamp_for(&place.key);
     let mut change = Change::new(record.bytes(), expires_at);
     change.owner = record.owner();
     if let Some(place) = &moves_to {
@@ -298,7 +345,6 @@ pub(super) async fn write(core: &Core, step: &mut Step, now: Timestamp) -> Resul
         change.remember_until = now.saturating_add(REMEMBERED);
     }
     let answer = driver.commit(&held.key, held.version, &change).await;
-    let place = moves_to.unwrap_or(Place { token: held.token, key: held.key });
     let answer = look_if_unknown(driver, answer, &place.key, record).await;
     match written(answer, place, record, expires_at) {
         Ok(Written::Live(_)) if retires => Ok(Written::Ended),
@@ -374,11 +420,25 @@ pub(crate) fn remember_until(core: &Core) -> Timestamp {
 
 /// What a `destroy` that came to no commit was to end.
 pub(crate) struct Abandoned {
-    pub(crate) ordinary: Option<StoreKey>,
-    /// Other sessions of a doubled cookie, and the permanent record.
+    pub(crate) ordinary: Target,
+    /// Other sessions of a doubled cookie.
     pub(crate) others: Vec<StoreKey>,
+    pub(crate) permanent: Option<StoreKey>,
     /// Until when tombstones are kept that earlier tries may have left.
     pub(crate) earlier_ends: Vec<Timestamp>,
+}
+
+impl Abandoned {
+    /// Its records live on: whoever is told of it may end them by their ids.
+    pub(crate) fn tell_of_no_runtime(self, core: &Core) {
+        let mut events = Vec::new();
+        for key in self.ordinary.record().iter().chain(&self.others).chain(&self.permanent) {
+            let error = StoreError::unavailable("there is no runtime any more");
+            let error = Error::unavailable("ending the session", error);
+            note_end_failed(core, key, error, &mut events);
+        }
+        core.listeners.tell_all(&events);
+    }
 }
 
 /// Ends the records of a `destroy` that nobody waits for: it counts, whatever became of the request.
@@ -386,21 +446,39 @@ pub(crate) struct Abandoned {
 /// As where somebody waits, a session that another request has ended or moved keeps its permanent data.
 pub(crate) async fn end_abandoned(core: &Core, abandoned: Abandoned) {
     let mut remembered = Remembered::from(core.clock.now(), abandoned.earlier_ends);
-    if let Some(key) = abandoned.ordinary {
-        match end_record(&core.driver, &key, &mut remembered).await {
-            Ok(Ending::Ended) => {}
-            Ok(Ending::Overtaken) => return,
-            Err(error) => event::commit_failed(&error),
+    let mut events = Vec::new();
+    let target = abandoned.ordinary;
+    let ending = end_target(&core.driver, target, &mut remembered).await;
+    match (ending, target.record()) {
+        (Ok(Ending::Overtaken), _) => return,
+        (Ok(Ending::Ended), Some(key)) => {
+            note_end(core, error::Record::Session, &key, &mut events);
         }
+        (Err(error), Some(key)) => note_end_failed(core, &key, error, &mut events),
+        (_, None) => {}
     }
     for key in abandoned.others {
-        end_quietly(core, key).await;
+        end_quietly(core, error::Record::Session, key, &mut events).await;
     }
+    if let Some(key) = abandoned.permanent {
+        end_quietly(core, error::Record::Permanent, key, &mut events).await;
+    }
+    core.listeners.tell_all(&events);
 }
 
 /// Ends a record that has no use any more.
-pub(super) async fn end_quietly(core: &Core, key: StoreKey) {
-    if let Err(error) = core.driver.end(&key, remember_until(core)).await {
-        event::end_failed(&error);
+pub(super) async fn end_quietly(
+    core: &Core,
+    which: error::Record,
+    key: StoreKey,
+    events: &mut Vec<Event>,
+) {
+    match core.driver.end(&key, remember_until(core)).await {
+        Ok(true) => note_end(core, which, &key, events),
+        Ok(false) => {}
+        Err(error) => {
+            let error = Error::unavailable("ending the session", error);
+            note_end_failed(core, &key, error, events);
+        }
     }
 }

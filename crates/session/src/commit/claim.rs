@@ -7,13 +7,14 @@ use super::{
     apply::{Written, write},
     decide::{Held, Step},
     pause,
+    tell::note_end,
 };
 use crate::{
     change::Operation,
     cookie::Which,
     draft::{Layer, Standing},
     error::{self, Error, Kind},
-    handle::{Inner, Stage, Work},
+    handle::{Inner, Stage, State, Work},
     record::{Entry, Writer},
 };
 use dframework_session_store::StoreError;
@@ -26,6 +27,14 @@ struct Claimable {
     layer: Option<Layer>,
 }
 
+/// Where the session has ended there is nothing of it to claim, which the next look finds; the changes of the
+/// request are refused with its response.
+fn but_gone(result: Result<(), Error>) -> Result<(), Error> {
+    match result {
+        Err(error) if error.is_session_gone() => Ok(()),
+        result => result,
+    }
+}
 impl Inner {
     /// Removes a value from its record, if `check` lets what is there pass, and returns it.
     pub(crate) async fn claim(
@@ -34,6 +43,7 @@ impl Inner {
         check: impl Fn(&[u8]) -> Result<(), Error>,
     ) -> Result<Option<Vec<u8>>, Error> {
         let _one_at_a_time = self.turn.take().await;
+        but_gone(self.let_expire().await)?;
         let mut queued = None;
         for round in 0..self.core.driver.rounds() {
             let Some(Claimable { json, layer }) = self.claimable(key, &check)? else {
@@ -57,12 +67,9 @@ impl Inner {
                 Some(_) => pause(round).await,
             }
             let (ordinary, permanent) = self.reload().await?;
-            match self.begin_again(ordinary, permanent) {
-                // There is nothing to claim; the changes of the request are refused with its response.
-                Err(error) if error.is_session_gone() => return Ok(None),
-                begun => begun?,
-            }
+            but_gone(self.begin_again(ordinary, permanent))?;
         }
+        self.note_given_up(self.core.driver.rounds());
         let error = StoreError::unavailable("a value was claimed by others again and again");
         Err(Error::unavailable("claiming", error))
     }
@@ -122,23 +129,21 @@ impl Inner {
     /// Goes on with the record that the claim has left.
     fn take_claimed(&self, key: &Arc<str>, layer: Layer, written: Written) -> Result<(), Error> {
         let mut state = self.state();
-        let (ordinary, permanent) = match &state.work {
-            Some(work) => (work.draft.ordinary.clone(), work.draft.permanent.clone()),
-            None => return Ok(()),
-        };
+        let State { work: Some(work), lines, .. } = &mut *state else { return Ok(()) };
+        let (ordinary, permanent) = (work.draft.ordinary.clone(), work.draft.permanent.clone());
         let (ordinary, permanent) = match (written, layer) {
             (Written::Live(live), Layer::Permanent) => (ordinary, Standing::Live(live)),
             (Written::Live(live), _) => (Standing::Live(live), permanent),
             (Written::Ended, _) => {
-                let line = self.core.cookies.remove(Which::Permanent);
-                state.lines.put(Which::Permanent, line);
+                if let Some(key) = permanent.key() {
+                    note_end(&self.core, error::Record::Permanent, &key, &mut work.events);
+                }
+                lines.put(Which::Permanent, self.core.cookies.remove(Which::Permanent));
                 (ordinary, Standing::Absent)
             }
             _ => (ordinary, permanent),
         };
-        if let Some(work) = &mut state.work {
-            work.begin_again(ordinary, permanent)?;
-        }
+        work.begin_again(ordinary, permanent)?;
         drop(state);
         self.forget_in_log(key)
     }

@@ -35,12 +35,35 @@ pub(super) struct Plan {
 
 /// What a `destroy` finds in the place of a session.
 #[derive(Clone, Copy)]
-pub(super) enum Target {
-    /// A record that is to be ended.
-    Record(StoreKey),
+pub(crate) enum Target {
+    /// A record that is to be ended, and until when it was to live at least.
+    Record {
+        key: StoreKey,
+        expires_at: Option<Timestamp>,
+    },
     /// A token that nobody knew: a login may have taken its place since.
     Unknown(StoreKey),
     Nothing,
+}
+
+impl Target {
+    pub(crate) fn of(standing: &Standing) -> Self {
+        match (standing, standing.recorded_key()) {
+            (Standing::Unknown { key }, _) => Self::Unknown(*key),
+            (_, Some(key)) => {
+                let expires_at = standing.live().map(|live| live.expires_at);
+                Self::Record { key, expires_at }
+            }
+            _ => Self::Nothing,
+        }
+    }
+}
+
+impl Target {
+    /// The key of a record that is to be ended.
+    pub(super) fn record(self) -> Option<StoreKey> {
+        if let Self::Record { key, .. } = self { Some(key) } else { None }
+    }
 }
 
 /// `destroy`: these records end, and the cookies go.
@@ -50,8 +73,6 @@ pub(super) struct End {
     pub(super) others: Vec<StoreKey>,
     pub(super) permanent: Option<StoreKey>,
     pub(super) removes_cookies: bool,
-    /// Until when tombstones are kept that earlier tries may have left.
-    pub(super) earlier: Vec<Timestamp>,
 }
 
 /// Where a record is and what was read there.
@@ -78,7 +99,7 @@ pub(super) enum Step {
     /// It changes where it is.
     Save { held: Held, record: Written, expires_at: Timestamp },
     /// It changes and gets another token.
-    Replace { held: Held, record: Written, expires_at: Timestamp },
+    Replace { former: Box<Live>, record: Written, expires_at: Timestamp },
     /// It is made.
     Create { presented: Option<StoreKey>, record: Written, expires_at: Timestamp },
     /// Its last entry is gone, so it goes too.
@@ -140,10 +161,11 @@ impl Lifetimes {
         Timestamp::from_millis(deadline.div_ceil(self.step).saturating_mul(self.step)).min(absolute)
     }
 
-    /// Until when the use of a session now lets it live, if that is longer than what is stored.
+    /// Until when the use of a session now lets it live, if that is longer than what is stored. What has expired
+    /// stays so.
     pub(super) fn touch(self, live: &Live, now: Timestamp) -> Option<Timestamp> {
         let expires_at = self.idle_deadline(now, live.record.absolute());
-        (expires_at > live.expires_at).then_some(expires_at)
+        (expires_at > live.expires_at && now < live.expires_at).then_some(expires_at)
     }
 }
 
@@ -177,7 +199,7 @@ pub(super) fn decide(situation: &Situation<'_>) -> Result<Plan, Error> {
         return Ok(Plan::default());
     }
     let ends = log.destroy && !is_overtaken;
-    let end = ends.then(|| Box::new(end(draft, log, *moment)));
+    let end = ends.then(|| Box::new(end(draft, *moment)));
     let mut plan = Plan { end, ..Plan::default() };
     if *moment == Moment::Failure || !log.has_changes() {
         if !log.destroy {
@@ -217,17 +239,12 @@ fn plan_steps(situation: &Situation<'_>, plan: &mut Plan) -> Result<(), Error> {
     }
 }
 
-fn end(draft: &Draft, log: &Log, moment: Moment) -> End {
+fn end(draft: &Draft, moment: Moment) -> End {
     End {
-        ordinary: match (&draft.ordinary, draft.ordinary.recorded_key()) {
-            (Standing::Unknown { key }, _) => Target::Unknown(*key),
-            (_, Some(key)) => Target::Record(key),
-            _ => Target::Nothing,
-        },
+        ordinary: Target::of(&draft.ordinary),
         others: draft.others.clone(),
         permanent: draft.permanent.recorded_key(),
         removes_cookies: moment.sends_cookies(),
-        earlier: log.earlier_ends(),
     }
 }
 
@@ -271,13 +288,14 @@ fn ordinary_step(
     Ok(match live {
         None if contents.record.is_empty() && header.owner.is_none() => Step::Nothing,
         None => {
-            let presented = unknown_key(&draft.ordinary);
+            // A well-formed token that nobody knows ends when another takes its place.
+            let presented = draft.ordinary.unknown_key();
             let record = situation.write(contents, generation)?;
             Step::Create { presented, record, expires_at }
         }
         Some(live) if draft.rotate => {
             let record = situation.write(contents, generation)?;
-            Step::Replace { held: live.into(), record, expires_at }
+            Step::Replace { former: Box::new(live.clone()), record, expires_at }
         }
         Some(live) if contents.changed => {
             let record = situation.write(contents, generation)?;
@@ -303,7 +321,7 @@ fn permanent_step(situation: &Situation<'_>) -> Result<Option<Box<Step>>, Error>
         if contents.record.is_empty() {
             return Ok(None);
         }
-        let presented = unknown_key(&draft.permanent);
+        let presented = draft.permanent.unknown_key();
         let record = situation.write(contents, None)?;
         return Ok(Some(Box::new(Step::Create { presented, record, expires_at: ten_years })));
     };
@@ -326,9 +344,4 @@ fn permanent_step(situation: &Situation<'_>) -> Result<Option<Box<Step>>, Error>
     }
     let expires_at = header.absolute;
     Ok(Some(Box::new(Step::Save { held, record, expires_at })))
-}
-
-/// A well-formed token that nobody knows ends when another takes its place.
-fn unknown_key(standing: &Standing) -> Option<StoreKey> {
-    if let Standing::Unknown { key } = standing { Some(*key) } else { None }
 }

@@ -6,6 +6,7 @@ use crate::{
     flash::{UNSEEN, next_generation},
     key::order,
     record::{Entries, Entry, Header, LARGEST_RECORD, Record, Sort, Writer},
+    value::Named,
 };
 use dframework_session_store::Timestamp;
 use std::{cmp::Ordering, iter::Peekable};
@@ -29,8 +30,8 @@ pub(crate) struct Age {
 
 impl Age {
     #[inline]
-    fn is_stale(self, entry: &Entry<'_>) -> bool {
-        match entry.sort() {
+    fn is_stale(self, sort: Sort) -> bool {
+        match sort {
             Sort::Stored { expires_at } => {
                 expires_at.is_some_and(|expires_at| expires_at <= self.now)
             }
@@ -44,47 +45,60 @@ impl Age {
 }
 
 impl Contents {
-    /// Writes what this request has put where the record holds nothing.
-    fn add(&mut self, put: &Put, sort: Sort) {
-        if put.value().is_some() {
-            self.record.put(sort, put.named.key().len(), put.named.text());
+    /// Writes what this request has put, where it has put something.
+    fn add(&mut self, put: &Placed<'_>) {
+        if let Some(named) = put.named {
+            self.record.put(put.sort, named.key().len(), named.text());
             self.changed = true;
         }
     }
 
-    /// Writes what this request has put, or nothing, in the place of an entry.
-    fn replace(&mut self, entry: Entry<'_>, put: &Put, sort: Sort) {
-        if put.value().is_some_and(|(json, _)| sort == entry.sort() && json == entry.value) {
+    /// Writes what this request has put, or nothing, in the place of a value.
+    fn replace(&mut self, entry: Entry<'_>, put: &Placed<'_>) {
+        let is_same = |named: &Named| put.sort == entry.sort() && named.json() == entry.value;
+        if put.named.is_some_and(is_same) {
             self.record.keep(entry);
         } else {
-            self.add(put, sort);
+            self.add(put);
             self.changed = true;
         }
     }
 }
 
-/// What this request has put, with its place in the record that holds a layer, and how it is kept there.
-type Placed<'a> = ((&'a [u8], u8), &'a Put, Sort);
+/// What this request has put, where it goes in a record.
+struct Placed<'a> {
+    key: &'a [u8],
+    sort: Sort,
+    /// `None` where nothing is to be.
+    named: Option<&'a Named>,
+}
 
 impl Put {
     /// Where it goes in the record that holds this layer; `None` where it goes into none or into the other.
     ///
     /// `message` is how the messages of this request are kept.
-    fn placed_in(&self, layer: Layer, message: Option<Sort>) -> Option<Placed<'_>> {
-        let sort = match (self.layer, layer, self.content) {
-            (Layer::Permanent, Layer::Permanent, Content::Value { expires_at })
-            | (Layer::Ordinary, Layer::Ordinary, Content::Value { expires_at }) => {
-                Sort::Stored { expires_at }
-            }
-            (Layer::Permanent, Layer::Permanent, Content::Removed)
-            | (Layer::Ordinary, Layer::Ordinary, Content::Removed) => {
-                Sort::Stored { expires_at: None }
-            }
-            (Layer::Flash, Layer::Ordinary, Content::Value { .. }) => message?,
+    fn placed_in(
+        &self,
+        layer: Layer,
+        message: Option<Sort>,
+        stale: &impl Fn(Sort) -> bool,
+    ) -> Option<Placed<'_>> {
+        let (sort, is_over) = match (self.layer, layer, self.content) {
+            (Layer::Permanent, Layer::Permanent, content)
+            | (Layer::Ordinary, Layer::Ordinary, content) => match content {
+                Content::Value { expires_at } => {
+                    let sort = Sort::Stored { expires_at };
+                    // What this request has stored for a moment may be over.
+                    (sort, stale(sort))
+                }
+                Content::Removed => (Sort::Stored { expires_at: None }, true),
+            },
+            (Layer::Flash, Layer::Ordinary, Content::Value { .. }) => (message?, false),
             // A message that was removed has no place: it may have stood in several.
             _ => return None,
         };
-        Some(((self.named.key(), sort.slot()), self, sort))
+        let named = (!is_over).then_some(&self.named);
+        Some(Placed { key: self.named.key(), sort, named })
     }
 }
 
@@ -113,10 +127,10 @@ impl Names<'_> {
 fn next_up_to<'a>(
     puts: &mut Peekable<impl Iterator<Item = Placed<'a>>>,
     place: (&[u8], u8),
-) -> Option<(Ordering, &'a Put, Sort)> {
-    let (key, slot) = puts.peek()?.0;
-    let order = order(key, place.0).then_with(|| slot.cmp(&place.1));
-    if order.is_gt() { None } else { puts.next().map(|(_, put, sort)| (order, put, sort)) }
+) -> Option<(Ordering, Placed<'a>)> {
+    let put = puts.peek()?;
+    let order = order(put.key, place.0).then_with(|| put.sort.slot().cmp(&place.1));
+    if order.is_gt() { None } else { puts.next().map(|put| (order, put)) }
 }
 
 impl Draft {
@@ -126,7 +140,8 @@ impl Draft {
             return None;
         }
         let entries = self.base(Layer::Ordinary).map(Record::entries).unwrap_or_default();
-        let stays = |entry: &Entry<'_>| !self.replaces_message(entry) && !age.is_stale(entry);
+        let stays =
+            |entry: &Entry<'_>| !self.replaces_message(entry) && !age.is_stale(entry.sort());
         let in_use = entries.filter(stays).fold(0, |used, entry| match entry.sort() {
             Sort::Flash { generation, .. } => used | 1 << generation,
             Sort::Stored { .. } => used,
@@ -143,8 +158,7 @@ impl Draft {
         generation: Option<u8>,
     ) -> Contents {
         let message = generation.map(|generation| Sort::Flash { generation, at: age.now });
-        let stale = |entry: &Entry<'_>| age.is_stale(entry);
-        self.contents(Layer::Ordinary, header, permanent, message, stale)
+        self.contents(Layer::Ordinary, header, permanent, message, |sort| age.is_stale(sort))
     }
 
     /// What the permanent record is to hold.
@@ -172,32 +186,41 @@ impl Draft {
         header: &Header<'_>,
         mut permanent: Entries<'_>,
         message: Option<Sort>,
-        stale: impl Fn(&Entry<'_>) -> bool,
+        stale: impl Fn(Sort) -> bool,
     ) -> Contents {
         let standing = if layer == Layer::Permanent { &self.permanent } else { &self.ordinary };
         let record = standing.live().map(|live| &live.record);
         let hidden = self.base(layer).is_none();
         let mut contents =
             Contents { record: Writer::new(header, self.room(record)), changed: false };
-        let mut puts = self.puts.iter().filter_map(|put| put.placed_in(layer, message)).peekable();
+        let placed = |put| Put::placed_in(put, layer, message, &stale);
+        let mut puts = self.puts.iter().filter_map(placed).peekable();
         let mut permanent = Names { next: permanent.next(), rest: permanent };
         'entries: for entry in record.map(Record::entries).unwrap_or_default() {
-            while let Some((order, put, sort)) = next_up_to(&mut puts, entry.place()) {
-                if order.is_eq() {
-                    contents.replace(entry, put, sort);
-                    continue 'entries;
+            let is_stale = stale(entry.sort());
+            while let Some((order, put)) = next_up_to(&mut puts, entry.place()) {
+                match order {
+                    Ordering::Equal if !is_stale && !entry.is_message() => {
+                        contents.replace(entry, &put);
+                        continue 'entries;
+                    }
+                    Ordering::Equal => {
+                        contents.add(&put);
+                        continue 'entries;
+                    }
+                    _ => contents.add(&put),
                 }
-                contents.add(put, sort);
             }
-            let replaced = entry.is_message() && self.replaces_message(&entry);
-            let goes = hidden || replaced || !entry.is_message() && permanent.has(entry.key);
-            if !goes && !stale(&entry) {
-                contents.record.keep(entry);
-            } else if goes && (replaced || !stale(&entry)) {
+            // A message that is taken away goes at once, and not only as its companion does.
+            let taken_away = entry.is_message() && (hidden || self.replaces_message(&entry));
+            let goes = hidden || !entry.is_message() && permanent.has(entry.key);
+            if taken_away || goes && !is_stale {
                 contents.changed = true;
+            } else if !is_stale {
+                contents.record.keep(entry);
             }
         }
-        puts.for_each(|(_, put, sort)| contents.add(put, sort));
+        puts.for_each(|put| contents.add(&put));
         contents
     }
 

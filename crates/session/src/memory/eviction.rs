@@ -15,7 +15,9 @@ use super::{
 };
 
 /// Who is told of a session that was given up for another.
-pub(crate) type Listener = Box<dyn Fn(SessionId) + Send + Sync>;
+///
+/// It is given a function for the id, which costs a digest where keys are tokens.
+pub(crate) type Listener = Box<dyn Fn(&dyn Fn() -> SessionId) + Send + Sync>;
 
 /// How many entries each write looks at. More than one, so that the sweep gains on a growing table.
 const LOOKS_AT_WRITE: usize = 4;
@@ -178,10 +180,9 @@ impl Memory {
 
     fn tell(&self, key: &StoreKey) {
         if let Some(listener) = &self.evictions.listener {
-            let id = self.id(key);
             // The session that room was made for has nothing to do with what went wrong there, and the panic
             // was reported when it began.
-            let _ = catch_unwind(AssertUnwindSafe(|| listener(id)));
+            let _ = catch_unwind(AssertUnwindSafe(|| listener(&|| self.id(key))));
         }
     }
 

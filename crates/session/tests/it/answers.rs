@@ -120,7 +120,7 @@ async fn what_was_saved_stays_and_its_cookies_go_out_whatever_follows() {
                 })
                 .await;
             let case = format!("{} {status}", bench.driver);
-            assert_eq!(jar.0.len(), 3, "{case}: {:?}", jar.0.keys());
+            assert_eq!(jar.pairs().len(), 3, "{case}: {jar:?}");
             for (key, value) in [("name", "guest"), ("status", "hello"), ("terms", "accepted")] {
                 assert_eq!(bench.read(&jar, key).await.as_deref(), Some(value), "{case}");
             }
@@ -132,7 +132,7 @@ async fn what_was_saved_stays_and_its_cookies_go_out_whatever_follows() {
 
 #[tokio::test]
 async fn saving_writes_at_once_and_saving_again_writes_what_is_new() {
-    let store = Probe::new();
+    let store = Probe::default();
     let bench = in_a_store(store.clone());
     let mut jar = Jar::default();
     let handle = bench.open(&jar, Client::Plain, "POST");
@@ -206,7 +206,7 @@ async fn a_handle_without_an_answer_commits_nothing() {
         assert_eq!(bench.read(&jar, "name").await.as_deref(), Some("guest"), "{}", bench.driver);
         bench.ok(&mut jar, async |session| session.set("name", "friend").await).await;
     }
-    let store = Probe::new();
+    let store = Probe::default();
     let bench = in_a_store(store.clone());
     dropped(&bench, &Jar::default(), async |session| session.set("name", "guest").await).await;
     assert_eq!(store.take_verbs(), []);
@@ -378,7 +378,7 @@ async fn an_upgrade_carries_out_destroy_without_cookies() {
             .request(&mut jar, Client::Plain, 101, async |session| session.destroy().await)
             .await;
         assert_eq!(head.set_cookies, [""; 0], "{}", bench.driver);
-        assert!(jar.0.contains_key(NAME));
+        assert!(jar.holds(NAME));
         assert!(!bench.is_alive(&jar).await, "{}", bench.driver);
     }
 }

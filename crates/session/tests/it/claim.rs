@@ -416,7 +416,7 @@ async fn changes_of_a_session_that_ended_long_before_its_claim_make_no_other() {
     let failed = bench.answer(&mut jar, &handle, 200).await.expect_err("it is gone");
     assert!(failed.error.is_gone(), "{failed}");
     assert_eq!(failed.head.set_cookies, [""; 0]);
-    assert_eq!(store.count(bench.clock.now()).await, 0);
+    assert_eq!(store.records(bench.clock.now()).await, 0);
 }
 
 #[tokio::test]

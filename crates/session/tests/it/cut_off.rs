@@ -1,45 +1,58 @@
 //! Requests that are cut off while they save, tries after tries whose outcome nobody knows, and long-ended tokens.
 
 use crate::{
-    stores::{Fault, Verb, in_a_probe},
-    support::{Client, Jar, drivers, drivers_with, yield_often},
+    stores::{Fault, Probe, Verb, in_a_probe},
+    support::{Bench, Client, Jar, drivers, drivers_with, yield_often},
 };
 use dframework_session::{ResponseHead, Session, SessionHandle, tower::SessionLayer};
 use serde_json::json;
 use std::{convert::Infallible, time::Duration};
 use tower::{Layer, Service};
 
-#[tokio::test]
-async fn a_second_failure_does_not_hide_what_the_first_left() {
-    let (store, bench) = in_a_probe();
-    let mut jar = bench.visitor().await;
-    bench.ok(&mut jar, async |s| s.set("visits", 1).await).await;
-    let handle = bench.open(&jar, Client::Plain, "POST");
-    handle.increment("visits", 1).await.unwrap();
+/// A save is carried out, its answer is lost, and so is the look after it; further saves fail before they do anything.
+async fn save_without_knowing(
+    store: &Probe,
+    bench: &Bench,
+    handle: &SessionHandle,
+    failures: usize,
+) {
     store.fail_nth(0, Fault::LostAfter);
     store.fail_nth(1, Fault::Unavailable);
-    handle.save().await.unwrap_err();
-    store.fail_nth(0, Fault::Unavailable);
-    handle.save().await.unwrap_err();
-    bench.answer(&mut jar, &handle, 200).await.unwrap();
-    assert_eq!(bench.visits(&jar).await, Some(2));
+    assert!(handle.save().await.unwrap_err().is_unavailable());
+    for _ in 0..failures {
+        bench.clock.advance(Duration::from_secs(1));
+        store.fail_nth(0, Fault::Unavailable);
+        assert!(handle.save().await.unwrap_err().is_unavailable());
+    }
 }
 
 #[tokio::test]
-async fn a_second_failure_does_not_hide_the_tombstone_of_the_first() {
-    let (store, bench) = in_a_probe();
-    let mut jar = bench.visitor().await;
-    bench.ok(&mut jar, async |s| s.permanent(json!({ "terms": "x" })).await).await;
-    let handle = bench.open(&jar, Client::Plain, "POST");
-    handle.destroy().await.unwrap();
-    store.fail_nth(0, Fault::LostAfter);
-    store.fail_nth(1, Fault::Unavailable);
-    handle.save().await.unwrap_err();
-    bench.clock.advance(Duration::from_secs(1));
-    store.fail_nth(0, Fault::Unavailable);
-    handle.save().await.unwrap_err();
-    bench.answer(&mut jar, &handle, 200).await.unwrap();
-    assert_eq!((jar, store.count(bench.clock.now()).await), (Jar::default(), 0));
+async fn a_save_of_unknown_outcome_and_the_answer_count_once() {
+    for failures in 0..3 {
+        let (store, bench) = in_a_probe();
+        let mut jar = bench.visitor().await;
+        bench.ok(&mut jar, async |s| s.set("visits", 1).await).await;
+        let handle = bench.open(&jar, Client::Plain, "POST");
+        handle.increment("visits", 1).await.unwrap();
+        save_without_knowing(&store, &bench, &handle, failures).await;
+        bench.answer(&mut jar, &handle, 200).await.unwrap();
+        assert_eq!(bench.visits(&jar).await, Some(2), "{failures} more failures");
+    }
+}
+
+#[tokio::test]
+async fn a_destroy_of_unknown_outcome_is_finished_by_the_answer() {
+    for failures in 0..3 {
+        let (store, bench) = in_a_probe();
+        let mut jar = bench.visitor().await;
+        bench.ok(&mut jar, async |s| s.permanent(json!({ "terms": "x" })).await).await;
+        let handle = bench.open(&jar, Client::Plain, "POST");
+        handle.destroy().await.unwrap();
+        save_without_knowing(&store, &bench, &handle, failures).await;
+        bench.answer(&mut jar, &handle, 200).await.unwrap();
+        let records = store.records(bench.clock.now()).await;
+        assert_eq!((records, jar), (0, Jar::default()), "{failures} more failures");
+    }
 }
 
 #[tokio::test]
@@ -367,5 +380,5 @@ async fn a_dropped_logout_of_unknown_outcome_ends_permanent_data() {
     handle.save().await.unwrap_err();
     drop(handle);
     yield_often().await;
-    assert_eq!(store.count(bench.clock.now()).await, 0);
+    assert_eq!(store.records(bench.clock.now()).await, 0);
 }

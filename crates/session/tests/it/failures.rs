@@ -1,7 +1,7 @@
 //! A store that fails, is silent, or loses its answers.
 
 use crate::{
-    stores::{FAULTS, Fault, Probe, Verb, in_a_probe},
+    stores::{Fault, Probe, Verb, in_a_probe},
     support::{Bench, Client, HOUR, Jar, NAME, in_a_store},
 };
 use dframework_session::{Clock, Config, Error, MemoryStore, SessionHandle, Sessions};
@@ -53,7 +53,7 @@ async fn all_verbs(bench: &Bench, jar: &Jar) -> Vec<(&'static str, SessionHandle
 
 #[tokio::test(start_paused = true)]
 async fn a_load_that_fails_is_an_error_and_never_an_empty_session() {
-    for fault in FAULTS.into_iter().chain([Fault::OneTooFew, Fault::OneTooMany]) {
+    for fault in Fault::FAILURES.into_iter().chain([Fault::OneTooFew, Fault::OneTooMany]) {
         let (store, bench) = in_a_probe();
         let mut jar = bench.visitor().await;
         let before = (jar.clone(), store.only().await);
@@ -165,12 +165,12 @@ async fn a_logout_that_ends_one_of_two_records_removes_one_cookie() {
     assert_eq!(jar.session(), None, "the first was");
     assert!(jar.companion(".p").is_some(), "so that the next logout can end it");
     bench.ok(&mut jar, async |session| session.destroy().await).await;
-    assert_eq!(store.count(bench.clock.now()).await, 0);
+    assert_eq!(store.records(bench.clock.now()).await, 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_use_that_cannot_be_written_is_no_error() {
-    for fault in FAULTS {
+    for fault in Fault::FAILURES {
         let (store, bench) = in_a_probe();
         let mut jar = bench.visitor().await;
         bench.ok(&mut jar, async |session| session.flash("status", "hello").await).await;
@@ -191,7 +191,7 @@ async fn no_call_is_waited_for_longer_than_the_timeout() {
     let quick = Duration::from_millis(250);
     for timeout in [TIMEOUT, quick] {
         for verb in [Verb::Load, Verb::Create, Verb::Commit, Verb::Touch, Verb::End] {
-            let (store, clock) = (Probe::new(), Clock::manual());
+            let (store, clock) = (Probe::default(), Clock::manual());
             let mut config = Config::new().clock(clock.clone());
             if timeout == quick {
                 config = config.store_timeout(quick);
@@ -206,7 +206,7 @@ async fn no_call_is_waited_for_longer_than_the_timeout() {
             let result = match verb {
                 Verb::Load | Verb::Touch => handle.has("name").await.map(drop),
                 Verb::Create | Verb::Commit => handle.set("name", "visitor").await,
-                Verb::End => handle.destroy().await,
+                _ => handle.destroy().await,
             };
             let answered = bench.answer(&mut jar, &handle, 200).await;
             assert_eq!(start.elapsed(), timeout, "{verb:?}");
@@ -250,7 +250,7 @@ async fn one_lost_round_is_made_up_for() {
         bench.answer(&mut jar, &handle, 200).await.unwrap();
         assert_eq!(bench.visits(&jar).await, Some(1), "{change}");
         assert_eq!(bench.is_alive(&old).await, change == "increment", "{change}");
-        assert_eq!(store.count(bench.clock.now()).await, 1, "{change}");
+        assert_eq!(store.records(bench.clock.now()).await, 1, "{change}");
     }
 }
 
@@ -269,7 +269,7 @@ async fn a_record_that_has_gone_is_409_without_a_cookie_and_is_not_made_again() 
         let failed = bench.answer(&mut jar, &handle, 200).await.unwrap_err();
         assert_eq!((failed.error.is_gone(), failed.error.status()), (true, 409), "{change}");
         assert_eq!(failed.head.set_cookies, [""; 0], "{change}");
-        assert_eq!(store.count(bench.clock.now()).await, 0, "{change}");
+        assert_eq!(store.records(bench.clock.now()).await, 0, "{change}");
     }
 }
 
@@ -313,4 +313,16 @@ async fn a_commit_goes_on_when_nobody_waits_for_it() {
         assert!(bytes.windows(8).any(|part| part == b"\"friend\""), "{change}");
         assert_eq!(bench.is_alive(&jar).await, change == "set", "{change}");
     }
+}
+
+#[tokio::test]
+async fn a_reader_whose_session_expires_while_the_store_is_down_is_answered() {
+    let (store, bench) = in_a_probe();
+    let mut jar = bench.visitor().await;
+    let handle = bench.open(&jar, Client::Plain, "GET");
+    assert_eq!(handle.get("name").await.unwrap(), Some("guest".to_owned()));
+    bench.clock.advance(3 * HOUR);
+    store.fail_all(Fault::Unavailable);
+    let head = bench.answer(&mut jar, &handle, 200).await.unwrap();
+    assert!(head.set_cookies.is_empty());
 }

@@ -1,6 +1,9 @@
 //! Flash messages: seen now and in the next request, whoever else asks meanwhile.
 
-use crate::support::{Bench, Client, Jar, NONE, drivers, recorded};
+use crate::{
+    stores::in_a_probe,
+    support::{Bench, Client, Jar, NONE, drivers},
+};
 use dframework_session::{
     Config, DriverName, Error, RequestHead, ResponseHead, SameSite, SessionHandle, Sessions,
 };
@@ -223,21 +226,25 @@ async fn a_failed_response_flashes_nothing() {
 
 #[tokio::test]
 async fn ageing_calls_no_store() {
-    let (bench, recorder) = recorded();
+    let (store, bench) = in_a_probe();
     let mut jar = flashed(&bench).await;
-    assert_eq!(recorder.take(), ["create a"]);
+    assert_eq!(store.take_lines(), ["create a"]);
     let unused = async |_: SessionHandle| Ok(());
     bench.ok(&mut jar, unused).await;
     assert_eq!(jar.generations(), NONE, "it has aged");
-    assert_eq!(recorder.take(), [""; 0], "a request that does not use the session loads nothing");
+    assert_eq!(
+        store.take_lines(),
+        [""; 0],
+        "a request that does not use the session loads nothing"
+    );
 
     bench.ok(&mut jar, async |session| session.flash("status", "saved").await).await;
-    assert_eq!(recorder.take(), ["load a", "commit a"]);
+    assert_eq!(store.take_lines(), ["load a", "commit a"]);
     bench.ok(&mut jar, read).await;
     assert_eq!(jar.generations(), NONE, "it has aged");
-    assert_eq!(recorder.take(), ["load a"], "a reader writes nothing");
+    assert_eq!(store.take_lines(), ["load a"], "a reader writes nothing");
     bench.ok(&mut jar, unused).await;
-    assert_eq!(recorder.take(), [""; 0]);
+    assert_eq!(store.take_lines(), [""; 0]);
 }
 
 #[tokio::test]

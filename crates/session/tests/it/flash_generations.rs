@@ -86,7 +86,7 @@ async fn generations_in_use_are_skipped() {
             bench.ok(&mut jar, async |session| session.flash("status", round).await).await;
             assert_eq!(jar.generations(), [(round - 1) % 7 + 1], "{}", bench.driver);
         }
-        jar.0.insert(name(0), kept);
+        jar.insert(&name(0), &kept);
         assert!(sees(&bench, &jar, "kept").await, "{}", bench.driver);
     }
 }
@@ -97,7 +97,7 @@ async fn generations_whose_companion_is_carried_are_skipped() {
         let mut jar = Jar::default();
         flash(&bench, &mut jar, "first").await;
         for generation in [1, 2, 4] {
-            jar.0.insert(name(generation), "1".to_owned());
+            jar.insert(&name(generation), "1");
         }
         flash(&bench, &mut jar, "second").await;
         assert_eq!(jar.generations(), [0, 1, 2, 3, 4], "{}", bench.driver);
@@ -115,9 +115,9 @@ async fn after_eight_in_use_a_message_joins_the_last() {
             let keys = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
             for key in keys {
                 flash(&bench, &mut jar, key).await;
-                full.0.extend(jar.0.clone());
+                full.add(&jar);
                 if !carried {
-                    (0..8).for_each(|generation| drop(jar.0.remove(&name(generation))));
+                    (0..8).for_each(|generation| jar.remove(&name(generation)));
                 }
             }
             let place = format!("{}, carried: {carried}", bench.driver);

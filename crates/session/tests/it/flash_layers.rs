@@ -153,7 +153,7 @@ async fn a_write_ends_the_message_for_requests_that_still_carry_its_companion() 
                     .await
                     .0
                     .unwrap();
-                jar.0.insert(format!("{NAME}.f0"), "1".to_owned());
+                jar.insert(&format!("{NAME}.f0"), "1");
                 let seen: Option<Value> = bench.peek(&jar, "n").await;
                 let expected = write.map(|write| write.value(51));
                 assert_eq!(seen, expected, "{}: {write:?}", bench.driver);
@@ -378,7 +378,7 @@ struct Layers {
 /// Looks into each layer by sending only the cookies that show it.
 async fn layers(bench: &Bench, jar: &Jar) -> Layers {
     let mut permanent = jar.clone();
-    permanent.0.remove(NAME);
+    permanent.remove(NAME);
     let mut flash = jar.without(".p");
     let ordinary = Jar::holding(&jar.token());
     let at = async |jar: &Jar| bench.peek::<Value>(jar, "n").await;
@@ -386,7 +386,7 @@ async fn layers(bench: &Bench, jar: &Jar) -> Layers {
     let mut message = None;
     for generation in 0..8 {
         // Every companion, so that a message is found whose companion went.
-        flash.0.insert(format!("{NAME}.f{generation}"), "1".to_owned());
+        flash.insert(&format!("{NAME}.f{generation}"), "1");
     }
     let seen = at(&flash).await;
     if seen != ordinary {

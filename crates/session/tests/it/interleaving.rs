@@ -3,19 +3,11 @@
 //! Nothing is left to chance: each store call waits until the test lets it go on, the test tries every choice
 //! of who goes next, and the answers reach the jar in every order.
 
-use crate::support::{Bench, Client, Jar, NAME, in_a_store, in_memory};
-use dframework_session::{
-    Config, MemoryStore, RequestHead, ResponseHead, SessionHandle, Sessions,
-    store::{
-        Change, Entry, Loaded, NewRecord, Outcome, Page, SessionId, Store, StoreError, StoreKey,
-        Stored, Timestamp, Version, async_trait,
-    },
+use crate::{
+    stores::{Fault, Probe},
+    support::{Bench, Client, Jar, NAME, in_a_store, in_memory},
 };
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-};
-use tokio::sync::oneshot;
+use dframework_session::{Config, MemoryStore, RequestHead, ResponseHead, SessionHandle, Sessions};
 
 /// What a request does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -90,99 +82,6 @@ impl Choices {
     }
 }
 
-/// A store whose calls wait at a gate until they are let through.
-#[derive(Clone)]
-struct Gated {
-    store: MemoryStore,
-    gate: Gate,
-}
-
-type Gate = Arc<Mutex<Vec<oneshot::Sender<()>>>>;
-
-impl Gated {
-    async fn pass(&self) {
-        let (let_through, wait) = oneshot::channel();
-        self.gate.lock().unwrap().push(let_through);
-        wait.await.unwrap();
-    }
-}
-
-#[async_trait]
-impl Store for Gated {
-    async fn load(&self, keys: &[StoreKey]) -> Result<Vec<Loaded>, StoreError> {
-        self.pass().await;
-        self.store.load(keys).await
-    }
-
-    async fn create(
-        &self,
-        key: &StoreKey,
-        new: NewRecord<'_>,
-        now: Timestamp,
-    ) -> Result<Outcome, StoreError> {
-        self.pass().await;
-        self.store.create(key, new, now).await
-    }
-
-    async fn commit(
-        &self,
-        key: &StoreKey,
-        expected: Version,
-        change: Change<'_>,
-    ) -> Result<Outcome, StoreError> {
-        self.pass().await;
-        self.store.commit(key, expected, change).await
-    }
-
-    async fn touch(&self, key: &StoreKey, expires_at: Timestamp) -> Result<(), StoreError> {
-        self.pass().await;
-        self.store.touch(key, expires_at).await
-    }
-
-    async fn end(&self, key: &StoreKey, remember_until: Timestamp) -> Result<bool, StoreError> {
-        self.pass().await;
-        self.store.end(key, remember_until).await
-    }
-
-    async fn delete_expired(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        self.store.delete_expired(now, limit).await
-    }
-
-    async fn find(&self, id: &SessionId) -> Result<Option<Entry>, StoreError> {
-        self.store.find(id).await
-    }
-
-    async fn owned_by(
-        &self,
-        owner: &str,
-        now: Timestamp,
-        page: Page,
-    ) -> Result<Vec<Entry>, StoreError> {
-        self.store.owned_by(owner, now, page).await
-    }
-
-    async fn end_owned_by(
-        &self,
-        owner: &str,
-        except: Option<&StoreKey>,
-        remember_until: Timestamp,
-    ) -> Result<usize, StoreError> {
-        self.store.end_owned_by(owner, except, remember_until).await
-    }
-
-    async fn count(&self, now: Timestamp) -> Result<u64, StoreError> {
-        self.store.count(now).await
-    }
-
-    async fn scan(
-        &self,
-        after: Option<&StoreKey>,
-        limit: usize,
-    ) -> Result<Vec<(StoreKey, Stored)>, StoreError> {
-        self.store.scan(after, limit).await
-    }
-}
-
 /// How many server processes answer the requests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Instances {
@@ -215,12 +114,10 @@ pub(crate) async fn interleave<F>(
 where
     F: Future<Output: Send> + Send + 'static,
 {
-    let gate = Gate::default();
+    let gate = Probe::over(store);
+    gate.fail_all(Fault::Held);
     let config = Config::new().clock(bench.clock.clone());
-    let instance = || {
-        let gated = Gated { store: store.clone(), gate: gate.clone() };
-        Sessions::from_store(gated, &config).unwrap()
-    };
+    let instance = || Sessions::from_store(gate.clone(), &config).unwrap();
     let shared = instance();
     let requests: Vec<_> = (0..count)
         .map(|index| {
@@ -238,8 +135,7 @@ where
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
             continue;
         }
-        let choice = choices.next(waiting);
-        let _ = gate.lock().unwrap().remove(choice).send(());
+        gate.release_nth(choices.next(waiting));
     }
     let mut answers = Vec::new();
     for request in requests {
@@ -249,12 +145,12 @@ where
 }
 
 /// Lets every task run until it waits at the gate or for another; returns how many are at the gate.
-async fn settle(gate: &Gate) -> usize {
-    let mut waiting = gate.lock().unwrap().len();
+async fn settle(gate: &Probe) -> usize {
+    let mut waiting = gate.waiting();
     let mut quiet = 0;
     while quiet < 12 {
         tokio::task::yield_now().await;
-        let now = gate.lock().unwrap().len();
+        let now = gate.waiting();
         quiet = if now == waiting { quiet + 1 } else { 0 };
         waiting = now;
     }
@@ -295,7 +191,7 @@ fn orders(count: usize) -> Vec<Vec<usize>> {
 
 /// What a browser with this session cookie alone sees.
 async fn seen_with(bench: &Bench, token: &str) -> serde_json::Map<String, serde_json::Value> {
-    let mut jar = Jar(BTreeMap::from([(NAME.to_owned(), token.to_owned())]));
+    let mut jar = Jar::holding(token);
     bench.ok(&mut jar, async |session| session.all().await).await
 }
 

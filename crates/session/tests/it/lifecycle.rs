@@ -28,7 +28,7 @@ async fn read_name(session: SessionHandle) -> Option<String> {
 
 #[tokio::test]
 async fn a_request_that_does_not_use_its_session_costs_and_changes_nothing() {
-    let store = Probe::new();
+    let store = Probe::default();
     let bench = in_a_store(store.clone());
     for mut jar in [Jar::default(), Jar::holding(UNKNOWN), bench.visitor().await] {
         store.take_calls();
@@ -45,7 +45,7 @@ async fn a_request_that_does_not_use_its_session_costs_and_changes_nothing() {
 
 #[tokio::test]
 async fn reading_without_a_cookie_asks_no_store() {
-    let store = Probe::new();
+    let store = Probe::default();
     let bench = in_a_store(store.clone());
     let mut jar = Jar::default();
     let (name, head) = bench.request(&mut jar, Client::Plain, 200, read_name).await;
@@ -77,7 +77,7 @@ async fn what_the_application_says_of_caches_stays_until_a_cookie_is_set() {
 
 #[tokio::test]
 async fn ten_thousand_readers_and_anonymous_logouts_leave_nothing() {
-    let store = Probe::new();
+    let store = Probe::default();
     let mut benches = drivers().await;
     benches.push(in_a_store(store.clone()));
     for bench in benches {
@@ -97,7 +97,7 @@ async fn ten_thousand_readers_and_anonymous_logouts_leave_nothing() {
                 bench.request(&mut Jar::holding(token), Client::Plain, 200, read_name).await;
             assert!(head.set_cookies.is_empty(), "{} {token}", bench.driver);
         }
-        assert_eq!(store.count(bench.clock.now()).await, 0);
+        assert_eq!(store.records(bench.clock.now()).await, 0);
     }
 }
 
@@ -172,7 +172,7 @@ async fn only_the_commit_that_made_a_token_sends_it() {
 
 #[tokio::test]
 async fn a_write_that_changes_nothing_writes_nothing() {
-    let store = Probe::new();
+    let store = Probe::default();
     let bench = in_a_store(store.clone());
     let mut jar = bench.visitor().await;
     store.take_calls();

@@ -82,7 +82,7 @@ async fn every_use_renews_the_idle_timeout() {
 
 #[tokio::test]
 async fn a_use_is_written_only_when_it_moves_the_deadline() {
-    let store = Probe::new();
+    let store = Probe::default();
     let bench = in_a_store(store.clone());
     let mut jar = bench.visitor().await;
     let (_, before) = store.only().await;
@@ -197,7 +197,7 @@ async fn the_absolute_lifetime_ends_to_the_millisecond() {
 
 #[tokio::test]
 async fn a_use_near_the_end_is_not_written_beyond_the_absolute_deadline() {
-    let store = Probe::new();
+    let store = Probe::default();
     let clock = dframework_session::Clock::manual();
     let config = Config::new().lifetime(3 * HOUR).clock(clock.clone());
     let sessions = dframework_session::Sessions::from_store(store.clone(), &config).unwrap();
@@ -218,7 +218,7 @@ async fn a_use_near_the_end_is_not_written_beyond_the_absolute_deadline() {
 
 #[tokio::test]
 async fn every_record_can_be_swept_when_its_time_is_over() {
-    let store = Probe::new();
+    let store = Probe::default();
     let bench = in_a_store(store.clone());
     let mut jar = bench.visitor().await;
     bench.ok(&mut jar, async |session| session.regenerate().await).await;

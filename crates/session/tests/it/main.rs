@@ -2,20 +2,29 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod answers;
+mod broken;
+mod broken_store;
+mod browser;
 mod claim;
 mod config;
+mod contract;
 mod cookies;
 mod cut_off;
+mod event_hooks;
+mod events;
 mod failures;
 mod flash;
 mod flash_generations;
 mod flash_layers;
+mod foreign;
 mod half_way;
 mod instructions;
 mod interleaving;
+mod layers;
 mod lifecycle;
 mod lifetimes;
 mod memory_store;
+mod model;
 mod outcomes;
 mod owned;
 mod permanent;
@@ -30,5 +39,6 @@ mod tombstones;
 mod tower;
 mod values;
 mod verbs;
+mod visitor;
 mod walk;
 mod writing;

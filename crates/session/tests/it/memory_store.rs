@@ -1,4 +1,4 @@
-//! The memory store: what the contract says, its bounds, and threads that meet at one key.
+//! The memory store beyond its contract: sweeps, limits, bounds, and threads that meet at one key.
 
 use dframework_session::{
     MemoryStore,
@@ -109,142 +109,7 @@ fn owned_by(store: &MemoryStore, owner: &str, page: Page) -> Vec<StoreKey> {
     keys_of(&done(store.owned_by(owner, at(10), page)).unwrap())
 }
 
-// What the contract says.
-
-#[test]
-fn a_record_comes_back_as_it_was_committed() {
-    let store = MemoryStore::new();
-    let mut new = owned("42", 1_000);
-    new.meta = b"phone";
-    create(&store, 1, new).unwrap();
-
-    let stored = live(&store, 1);
-    assert_eq!(stored.bytes, b"bytes");
-    assert_eq!(stored.meta, b"phone");
-    assert_eq!((stored.version, stored.expires_at), (Version(1), at(1_000)));
-
-    let mut change = Change::new(b"more bytes", at(900));
-    change.meta = b"laptop";
-    assert_eq!(commit(&store, 1, 1, change), Outcome::Committed(Version(2)));
-    let stored = live(&store, 1);
-    assert_eq!(stored.bytes, b"more bytes");
-    assert_eq!(stored.meta, b"laptop");
-    assert_eq!((stored.version, stored.expires_at), (Version(2), at(900)));
-}
-
-#[test]
-fn keys_are_loaded_in_the_order_asked_for() {
-    let store = MemoryStore::new();
-    create(&store, 1, record(b"one", 1_000)).unwrap();
-    create(&store, 2, record(b"two", 1_000)).unwrap();
-    done(store.end(&key(2), at(500))).unwrap();
-
-    let loaded = done(store.load(&[key(3), key(2), key(1), key(2)])).unwrap();
-    assert_eq!(loaded[0], Loaded::Unknown);
-    assert_eq!(loaded[1], ended(500));
-    assert!(matches!(&loaded[2], Loaded::Live(stored) if stored.bytes == b"one"));
-    assert_eq!(loaded[3], ended(500));
-    assert_eq!(loaded.len(), 4);
-}
-
-#[test]
-fn a_taken_key_is_an_error_and_changes_nothing() {
-    let store = MemoryStore::new();
-    create(&store, 1, record(b"first", 1_000)).unwrap();
-    assert!(create(&store, 1, record(b"second", 1_000)).is_err());
-    assert_eq!(live(&store, 1).bytes, b"first");
-
-    let mut new = presenting(9);
-    new.bytes = b"third";
-    assert!(create(&store, 1, new).is_err());
-    assert_eq!(load(&store, 9), Loaded::Unknown);
-
-    done(store.end(&key(1), at(500))).unwrap();
-    assert!(create(&store, 1, record(b"fourth", 1_000)).is_err());
-    assert_eq!(load(&store, 1), ended(500));
-}
-
-#[test]
-fn a_new_record_ends_the_unknown_key_that_was_presented() {
-    let store = MemoryStore::new();
-    // Enough pairs of keys that some of them share a shard.
-    for number in 0..500 {
-        let outcome = create(&store, number, presenting(1_000 + number)).unwrap();
-        assert_eq!(outcome, Outcome::Committed(Version(1)));
-        assert_eq!(load(&store, 1_000 + number), ended(500));
-        assert_eq!(live(&store, number).bytes, b"new");
-    }
-}
-
-#[test]
-fn a_new_record_ends_a_presented_key_that_has_expired() {
-    let store = MemoryStore::new();
-    create(&store, 1, owned("42", 20)).unwrap();
-    create(&store, 2, record(b"old", 1_000)).unwrap();
-    done(store.end(&key(2), at(20))).unwrap();
-
-    for presented in [1, 2] {
-        let outcome = done(store.create(&key(10 + presented), presenting(presented), at(20)));
-        assert_eq!(outcome.unwrap(), Outcome::Committed(Version(1)));
-        assert_eq!(load(&store, presented), ended(500));
-    }
-    assert_eq!(store.bytes(), 2 * (FIXED + 3) + 2 * FIXED);
-}
-
-#[test]
-fn nothing_is_made_for_a_presented_key_that_lives_or_has_ended() {
-    let store = MemoryStore::new();
-    create(&store, 1, record(b"old", 20)).unwrap();
-    create(&store, 2, record(b"old", 1_000)).unwrap();
-    done(store.end(&key(2), at(20))).unwrap();
-    let before = store.bytes();
-
-    for presented in [1, 2] {
-        let outcome = done(store.create(&key(10), presenting(presented), at(19)));
-        assert_eq!(outcome.unwrap(), Outcome::Gone);
-    }
-    assert_eq!(load(&store, 10), Loaded::Unknown);
-    assert_eq!(live(&store, 1).bytes, b"old");
-    assert_eq!(store.bytes(), before);
-}
-
-#[test]
-fn a_record_cannot_be_made_at_the_key_that_was_presented() {
-    let store = MemoryStore::new();
-    assert!(create(&store, 1, presenting(1)).is_err());
-    assert_eq!(load(&store, 1), Loaded::Unknown);
-}
-
-#[test]
-fn a_commit_makes_nothing_that_was_not_there() {
-    let store = MemoryStore::new();
-    let change = Change::new(b"bytes", at(1_000));
-    assert_eq!(commit(&store, 1, 1, change), Outcome::Gone);
-    assert_eq!(commit(&store, 1, 0, moving(b"bytes", 2)), Outcome::Gone);
-
-    create(&store, 1, record(b"bytes", 1_000)).unwrap();
-    done(store.end(&key(1), at(500))).unwrap();
-    for version in [0, 1, 2] {
-        assert_eq!(commit(&store, 1, version, change), Outcome::Gone);
-        assert_eq!(commit(&store, 1, version, moving(b"bytes", 2)), Outcome::Gone);
-    }
-    assert_eq!(load(&store, 1), ended(500));
-    assert_eq!(load(&store, 2), Loaded::Unknown);
-}
-
-#[test]
-fn a_commit_that_read_another_version_is_a_conflict() {
-    let store = MemoryStore::new();
-    create(&store, 1, record(b"one", 1_000)).unwrap();
-    commit(&store, 1, 1, Change::new(b"two", at(1_000)));
-    for version in [0, 1, 3] {
-        let change = Change::new(b"three", at(1_000));
-        assert_eq!(commit(&store, 1, version, change), Outcome::Conflict);
-        assert_eq!(commit(&store, 1, version, moving(b"three", 2)), Outcome::Conflict);
-    }
-    assert_eq!(live(&store, 1).bytes, b"two");
-    assert_eq!(load(&store, 2), Loaded::Unknown);
-}
+// What it does beyond the contract, which `contract.rs` holds it to.
 
 #[test]
 fn an_expired_record_stands_until_it_is_deleted() {
@@ -257,80 +122,6 @@ fn an_expired_record_stands_until_it_is_deleted() {
     assert_eq!(commit(&store, 1, 1, change), Outcome::Committed(Version(2)));
     assert_eq!(live(&store, 1).bytes, b"two");
     assert!(done(store.end(&key(1), at(500))).unwrap());
-}
-
-#[test]
-fn a_move_leaves_a_tombstone_and_keeps_the_beginning() {
-    let store = MemoryStore::new();
-    for number in 0..500 {
-        let to = 1_000 + number;
-        create(&store, number, owned("42", 900)).unwrap();
-        let mut change = moving(b"moved", to);
-        change.owner = Some("43");
-        assert!(matches!(commit(&store, number, 1, change), Outcome::Committed(_)));
-        assert_eq!(load(&store, number), ended(500));
-        assert_eq!(live(&store, to).bytes, b"moved");
-        let entry = done(store.find(&key(to).id())).unwrap().unwrap();
-        assert_eq!((entry.created, entry.expires_at), (at(1), at(1_000)));
-    }
-    assert_eq!(owned_by(&store, "42", ALL), []);
-    assert_eq!(owned_by(&store, "43", ALL).len(), 500);
-}
-
-#[test]
-fn a_moved_record_goes_on_with_the_version_of_its_commit() {
-    let store = MemoryStore::new();
-    create(&store, 1, record(b"one", 1_000)).unwrap();
-    let Outcome::Committed(version) = commit(&store, 1, 1, moving(b"two", 2)) else {
-        panic!("the move was not done");
-    };
-    assert_eq!(live(&store, 2).version, version);
-    let change = Change::new(b"three", at(1_000));
-    assert!(matches!(commit(&store, 2, version.0, change), Outcome::Committed(_)));
-}
-
-#[test]
-fn a_move_to_a_taken_key_changes_nothing() {
-    let store = MemoryStore::new();
-    fill(&store, 1..4);
-    done(store.end(&key(3), at(500))).unwrap();
-    let before = store.bytes();
-    for to in [1, 2, 3] {
-        assert!(done(store.commit(&key(1), Version(1), moving(b"moved", to))).is_err());
-    }
-    assert_eq!((live(&store, 1).bytes, live(&store, 1).version), (b"bytes".to_vec(), Version(1)));
-    assert_eq!(live(&store, 2).bytes, b"bytes");
-    assert_eq!(load(&store, 3), ended(500));
-    assert_eq!(store.bytes(), before);
-}
-
-#[test]
-fn a_touch_only_raises_and_makes_nothing() {
-    let store = MemoryStore::new();
-    create(&store, 1, record(b"bytes", 100)).unwrap();
-    for (touch, expected) in [(200, 200), (150, 200), (201, 201)] {
-        done(store.touch(&key(1), at(touch))).unwrap();
-        assert_eq!(live(&store, 1).expires_at, at(expected));
-    }
-    assert_eq!(live(&store, 1).version, Version(1));
-
-    done(store.touch(&key(2), at(300))).unwrap();
-    assert_eq!(load(&store, 2), Loaded::Unknown);
-    done(store.end(&key(1), at(50))).unwrap();
-    done(store.touch(&key(1), at(300))).unwrap();
-    assert_eq!(load(&store, 1), ended(50));
-}
-
-#[test]
-fn an_end_is_remembered_and_happens_once() {
-    let store = MemoryStore::new();
-    create(&store, 1, record(b"bytes", 1_000)).unwrap();
-    assert!(done(store.end(&key(1), at(500))).unwrap());
-    assert!(!done(store.end(&key(1), at(900))).unwrap());
-    assert!(!done(store.end(&key(2), at(900))).unwrap());
-    assert_eq!(load(&store, 1), ended(500));
-    assert_eq!(load(&store, 2), Loaded::Unknown);
-    assert_eq!(store.bytes(), FIXED);
 }
 
 #[test]
@@ -381,48 +172,6 @@ fn writing_alone_clears_away_what_has_expired() {
 }
 
 #[test]
-fn a_record_is_found_by_id_and_a_tombstone_is_not() {
-    let store = MemoryStore::new();
-    fill(&store, 0..100);
-    let entry = done(store.find(&key(7).id())).unwrap().unwrap();
-    assert_eq!((entry.key, entry.created, entry.expires_at), (key(7), at(1), at(1_007)));
-    done(store.end(&key(7), at(500))).unwrap();
-    assert_eq!(done(store.find(&key(7).id())).unwrap(), None);
-    assert_eq!(done(store.find(&key(100).id())).unwrap(), None);
-}
-
-#[test]
-fn sessions_of_an_owner_are_listed_in_pages_in_the_order_of_keys() {
-    let store = MemoryStore::new();
-    for number in (0..50).rev() {
-        let owner = if number % 2 == 0 { "even" } else { "odd" };
-        create(&store, number, owned(owner, 1_000)).unwrap();
-    }
-    create(&store, 90, record(b"nobody's", 1_000)).unwrap();
-    // Two that must not be listed, in the middle of a page.
-    done(store.end(&key(4), at(500))).unwrap();
-    commit(&store, 8, 1, {
-        let mut change = Change::new(b"expired", at(10));
-        change.owner = Some("even");
-        change
-    });
-
-    let mut listed = Vec::new();
-    loop {
-        let page = Page { after: listed.last().copied(), limit: 7 };
-        let keys = owned_by(&store, "even", page);
-        listed.extend(&keys);
-        if keys.len() < 7 {
-            break;
-        }
-    }
-    let expected = (0..50).step_by(2).filter(|number| ![4, 8].contains(number));
-    assert_eq!(listed, expected.map(key).collect::<Vec<_>>());
-    assert_eq!(owned_by(&store, "even", Page { after: None, limit: 0 }), []);
-    assert_eq!(owned_by(&store, "", ALL), []);
-}
-
-#[test]
 fn a_commit_changes_whose_session_it_is() {
     let store = MemoryStore::new();
     create(&store, 1, record(b"bytes", 1_000)).unwrap();
@@ -436,59 +185,6 @@ fn a_commit_changes_whose_session_it_is() {
             assert_eq!(owned_by(&store, asked, ALL), expected, "{owner:?} asked for {asked:?}");
         }
     }
-}
-
-#[test]
-fn ending_an_owners_sessions_spares_one_and_leaves_tombstones() {
-    let store = MemoryStore::new();
-    for number in 0..30 {
-        create(&store, number, owned("42", 1_000)).unwrap();
-    }
-    create(&store, 30, owned("43", 1_000)).unwrap();
-    create(&store, 31, record(b"bytes", 1_000)).unwrap();
-
-    let others = done(store.end_owned_by("42", Some(&key(7)), at(500))).unwrap();
-    assert_eq!(others, 29);
-    assert_eq!(alive(&store, 0..32), [7, 30, 31]);
-    assert_eq!(load(&store, 0), ended(500));
-    assert_eq!(owned_by(&store, "42", ALL), [key(7)]);
-
-    // The one to spare is another owner's: all of them end.
-    assert_eq!(done(store.end_owned_by("42", Some(&key(30)), at(500))).unwrap(), 1);
-    assert_eq!(done(store.end_owned_by("42", None, at(500))).unwrap(), 0);
-    assert_eq!(alive(&store, 0..32), [30, 31]);
-}
-
-#[test]
-fn only_records_that_have_not_expired_are_counted() {
-    let store = MemoryStore::new();
-    fill(&store, 0..100);
-    done(store.end(&key(99), at(9_000))).unwrap();
-    for (now, expected) in [(10, 99), (1_000, 98), (1_049, 49), (1_098, 0)] {
-        assert_eq!(done(store.count(at(now))).unwrap(), expected);
-    }
-}
-
-#[test]
-fn a_scan_reads_every_record_once_in_the_order_of_keys() {
-    let store = MemoryStore::new();
-    fill(&store, 0..100);
-    create(&store, 100, record(b"expired", 5)).unwrap();
-    done(store.end(&key(50), at(9_000))).unwrap();
-
-    let mut scanned: Vec<StoreKey> = Vec::new();
-    loop {
-        let page = done(store.scan(scanned.last(), 7)).unwrap();
-        assert!(page.len() <= 7);
-        scanned.extend(page.iter().map(|(key, _)| key));
-        if page.is_empty() {
-            break;
-        }
-        assert!(page.iter().all(|(_, stored)| stored.version == Version(1)));
-    }
-    assert_eq!(scanned, (0..101).filter(|&number| number != 50).map(key).collect::<Vec<_>>());
-    assert!(done(store.scan(None, 0)).unwrap().is_empty());
-    assert_eq!(done(store.scan(None, usize::MAX)).unwrap().len(), 100);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! One fault at a time, or a whole outage: a step is done whole or not at all, and its answer tells which.
 
 use crate::{
-    stores::{FAULTS, Fault, Probe, Verb, in_a_probe},
+    stores::{Fault, Probe, Verb, in_a_probe},
     support::{Bench, Client, HOUR, Jar},
 };
 use dframework_session::{Config, Error, Sessions};
@@ -54,7 +54,7 @@ async fn attempt(bench: &Bench, jar: &mut Jar, step: Step) -> Result<(), Error> 
 async fn walk(store: &Probe, bench: &Bench, case: &str) {
     // A look that meets no faults and leaves no trace.
     let config = Config::new().clock(bench.clock.clone());
-    let sessions = Sessions::from_store(store.inner.clone(), &config).unwrap();
+    let sessions = Sessions::from_store(store.below().clone(), &config).unwrap();
     let look = Bench { driver: "store", sessions, clock: bench.clock.clone() };
     let (mut jar, mut expected) = (Jar::default(), None);
     for step in STEPS {
@@ -85,7 +85,11 @@ async fn walk(store: &Probe, bench: &Bench, case: &str) {
                 assert_eq!(look.visits(&before).await, None, "{case}: the old token is dead");
             }
             let records = [jar.session(), jar.companion(".p")].into_iter().flatten().count();
-            assert_eq!(store.count(bench.clock.now()).await, records as u64, "{case}: no orphans");
+            assert_eq!(
+                store.records(bench.clock.now()).await,
+                records as u64,
+                "{case}: no orphans"
+            );
             if done.is_ok() {
                 break;
             }
@@ -99,7 +103,7 @@ async fn whichever_call_fails_a_step_is_done_whole_or_not_at_all() {
     walk(&store, &sound, "sound").await;
     let calls = store.take_verbs();
     assert_eq!(calls.last(), Some(&Verb::End), "{calls:?}");
-    for fault in FAULTS {
+    for fault in Fault::FAILURES {
         for (number, verb) in calls.iter().enumerate() {
             let (store, bench) = in_a_probe();
             store.fail_nth(number, fault);
@@ -155,7 +159,7 @@ async fn a_logout_that_was_carried_out_counts_although_its_answer_was_lost() {
         let first = bench.answer(&mut jar, &handle, 200).await;
         let error = first.err().map(|failed| failed.error.to_string());
         bench.ok(&mut jar, async |session| session.destroy().await).await;
-        let left = store.count(bench.clock.now()).await;
+        let left = store.records(bench.clock.now()).await;
         assert_eq!((left, &jar), (0, &Jar::default()), "{fault:?}: {error:?}");
     }
 }
@@ -174,7 +178,7 @@ async fn what_cannot_be_looked_up_is_503_without_a_cookie() {
         let failed = bench.answer(&mut jar, &handle, 200).await.unwrap_err();
         assert_eq!(failed.error.status(), 503, "{change}");
         assert_eq!(jar, before, "{change}");
-        assert_eq!(store.count(bench.clock.now()).await, 1, "{change}: never none at all");
+        assert_eq!(store.records(bench.clock.now()).await, 1, "{change}: never none at all");
         bench.ok(&mut jar, async |_| Ok(())).await;
     }
 }
@@ -216,7 +220,7 @@ async fn a_save_that_failed_half_way_applies_nothing_twice() {
 
 #[tokio::test(start_paused = true)]
 async fn after_an_outage_everything_works_again() {
-    for fault in FAULTS {
+    for fault in Fault::FAILURES {
         let (store, bench) = in_a_probe();
         let mut jar = bench.visitor().await;
         let mut stranger = Jar::default();

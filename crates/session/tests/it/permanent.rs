@@ -1,6 +1,9 @@
 //! Permanent data: a record, a token and a cookie of its own, which outlive the session beside them.
 
-use crate::support::{Bench, Client, HOUR, Jar, NAME, drivers, recorded};
+use crate::{
+    stores::in_a_probe,
+    support::{Bench, Client, HOUR, Jar, NAME, UNKNOWN, drivers},
+};
 use dframework_session::{Error, SessionHandle};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, HashMap};
@@ -332,11 +335,11 @@ async fn forgetting_the_last_key_ends_the_record_and_removes_its_cookie() {
         let result = late.permanent(json!({ "theme": "late" })).await;
         assert!(result.unwrap_err().is_gone(), "{}: it has ended a moment ago", bench.driver);
     }
-    let (bench, recorder) = recorded();
+    let (store, bench) = in_a_probe();
     let mut jar = remembered(&bench).await;
-    assert_eq!(recorder.records(bench.clock.now()).await, 1);
+    assert_eq!(store.records(bench.clock.now()).await, 1);
     bench.ok(&mut jar, async |session| session.forget("theme").await).await;
-    assert_eq!(recorder.records(bench.clock.now()).await, 0);
+    assert_eq!(store.records(bench.clock.now()).await, 0);
 }
 
 #[tokio::test]
@@ -370,10 +373,10 @@ async fn destroying_ends_both_records() {
             assert!(all(&bench, jar).await.is_empty(), "{}", bench.driver);
         }
     }
-    let (bench, recorder) = recorded();
+    let (store, bench) = in_a_probe();
     let mut jar = visitor(&bench).await;
     bench.ok(&mut jar, async |session| session.destroy().await).await;
-    assert_eq!(recorder.records(bench.clock.now()).await, 0);
+    assert_eq!(store.records(bench.clock.now()).await, 0);
 }
 
 #[tokio::test]
@@ -381,7 +384,7 @@ async fn destroying_removes_the_permanent_cookie_though_only_the_other_was_carri
     let removal = |ending: &str| format!("{NAME}{ending}={ATTRIBUTES}; Max-Age=0");
     for bench in drivers().await {
         let jar = visitor(&bench).await;
-        let unknown = Jar(BTreeMap::from([(NAME.to_owned(), "A".repeat(43))]));
+        let unknown = Jar::holding(UNKNOWN);
         for (what, mut jar, expected) in [
             ("session only", jar.without(".p"), vec![removal(""), removal(".p")]),
             ("an unknown session only", unknown, vec![removal(""), removal(".p")]),

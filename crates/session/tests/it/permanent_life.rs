@@ -1,9 +1,12 @@
 //! How long permanent data lives, what ends it for good, and what it asks of a store.
 
-use crate::support::{Bench, Client, DAY, HOUR, Jar, NAME, drivers, recorded};
+use crate::{
+    stores::in_a_probe,
+    support::{Bench, Client, DAY, HOUR, Jar, NAME, drivers},
+};
 use dframework_session::SessionHandle;
 use serde_json::json;
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -23,8 +26,10 @@ async fn theme(bench: &Bench, jar: &Jar) -> Option<String> {
 }
 
 /// A browser that holds this in `.p` and nothing else.
-fn with_permanent(value: String) -> Jar {
-    Jar(BTreeMap::from([(format!("{NAME}.p"), value)]))
+fn with_permanent(value: &str) -> Jar {
+    let mut jar = Jar::default();
+    jar.insert(&format!("{NAME}.p"), value);
+    jar
 }
 
 #[tokio::test]
@@ -33,7 +38,7 @@ async fn an_unknown_permanent_token_is_no_permanent_data() {
         let well_formed = |letter: &str| format!("{}A", letter.repeat(42));
         for value in [format!("{}.20454", well_formed("B")), well_formed("C"), "forged".to_owned()]
         {
-            let forged = with_permanent(value);
+            let forged = with_permanent(&value);
             assert_eq!(theme(&bench, &forged).await, None);
 
             let mut jar = forged.clone();
@@ -189,11 +194,11 @@ async fn whoever_comes_once_a_year_keeps_the_cookie() {
 
 #[tokio::test]
 async fn only_the_records_whose_cookies_are_there_are_loaded_and_in_one_call() {
-    let (bench, recorder) = recorded();
+    let (store, bench) = in_a_probe();
     let mut jar = Jar::default();
     bench.ok(&mut jar, async |session| session.set("name", "guest").await).await;
     bench.ok(&mut jar, remember).await;
-    assert_eq!(recorder.take(), ["create a", "load a", "create b", "load a"]);
+    assert_eq!(store.take_lines(), ["create a", "load a", "create b", "load a"]);
     for (jar, loads) in [
         (jar.clone(), vec!["load a b"]),
         (jar.without(".p"), vec!["load a"]),
@@ -202,14 +207,14 @@ async fn only_the_records_whose_cookies_are_there_are_loaded_and_in_one_call() {
     ] {
         for key in ["name", "theme", "absent"] {
             let _: Option<String> = bench.peek(&jar, key).await;
-            assert_eq!(recorder.take(), loads);
+            assert_eq!(store.take_lines(), loads);
         }
     }
 }
 
 #[tokio::test]
 async fn permanent_data_is_committed_first_and_destroyed_last() {
-    let (bench, recorder) = recorded();
+    let (store, bench) = in_a_probe();
     let mut jar = Jar::default();
     let both = |step: i32| {
         async move |session: SessionHandle| {
@@ -218,12 +223,12 @@ async fn permanent_data_is_committed_first_and_destroyed_last() {
         }
     };
     bench.ok(&mut jar, both(1)).await;
-    let made = recorder.take();
+    let made = store.take_lines();
     bench.ok(&mut jar, both(2)).await;
     // A load names the ordinary record first.
-    assert_eq!((made, recorder.take()), made_and_changed());
+    assert_eq!((made, store.take_lines()), made_and_changed());
     bench.ok(&mut jar, async |session| session.destroy().await).await;
-    assert_eq!(recorder.take(), ["load b a", "end b", "end a"]);
+    assert_eq!(store.take_lines(), ["load b a", "end b", "end a"]);
 }
 
 fn made_and_changed() -> (Vec<String>, Vec<String>) {
@@ -233,13 +238,13 @@ fn made_and_changed() -> (Vec<String>, Vec<String>) {
 
 #[tokio::test]
 async fn permanent_data_that_is_only_read_costs_no_write() {
-    let (bench, recorder) = recorded();
+    let (store, bench) = in_a_probe();
     let mut jar = remembered(&bench).await;
-    recorder.take();
+    store.take_lines();
     for _ in 0..48 {
         bench.clock.advance(HOUR);
         bench.ok(&mut jar, async |session| session.get::<String>("theme").await).await;
-        assert_eq!(recorder.take(), ["load a"]);
+        assert_eq!(store.take_lines(), ["load a"]);
     }
 }
 
@@ -250,9 +255,9 @@ async fn permanent_data_is_not_made_for_a_session_that_ended_meanwhile() {
             for bench in drivers().await {
                 overtaken(&bench, writes_both, regenerates).await;
             }
-            let (bench, recorder) = recorded();
+            let (store, bench) = in_a_probe();
             overtaken(&bench, writes_both, regenerates).await;
-            let left = recorder.records(bench.clock.now()).await;
+            let left = store.records(bench.clock.now()).await;
             assert_eq!(left, u64::from(regenerates), "a record was left behind");
         }
     }

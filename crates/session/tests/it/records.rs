@@ -9,7 +9,7 @@ use serde_json::json;
 
 /// A session in a store, the browser that holds it, and its bytes.
 async fn stored() -> (Probe, Bench, Jar, Vec<u8>) {
-    let store = Probe::new();
+    let store = Probe::default();
     let bench = in_a_store(store.clone());
     let mut jar = bench.visitor().await;
     bench
@@ -25,8 +25,8 @@ async fn stored() -> (Probe, Bench, Jar, Vec<u8>) {
 
 /// Puts other bytes where the only record is.
 async fn damage(store: &Probe, bytes: &[u8]) {
-    let (key, stored) = store.only().await;
-    store.overwrite(key, &stored, bytes).await;
+    let (key, _) = store.only().await;
+    store.overwrite(key, bytes).await;
 }
 
 /// Bytes that look like nothing, the same in every run.
@@ -59,7 +59,16 @@ fn damaged(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
         (format!("noise {seed}"), random)
     });
     let longer = [(String::from("one byte more"), [bytes, &[0]].concat())];
-    truncated.chain(formats).chain(noises).chain(longer).collect()
+    // The stamp is 19 bytes behind the owner; its last 8 are the beginning of the key.
+    let mut unstamped = [&bytes[..29], &bytes[48..]].concat();
+    unstamped[2] -= 19;
+    let keys = (40..48).map(|place| {
+        let mut other = bytes.to_vec();
+        other[place] ^= 1;
+        (format!("another key at {place}"), other)
+    });
+    let stamps = keys.chain([(String::from("no stamp"), unstamped)]);
+    truncated.chain(formats).chain(noises).chain(longer).chain(stamps).collect()
 }
 
 /// Every verb that looks at the record, with how it ended.
@@ -119,7 +128,7 @@ async fn a_record_that_cannot_be_read_can_be_destroyed() {
             .await;
         assert_eq!(jar.session().is_some(), writes);
         assert_ne!(jar.session(), old.session());
-        assert_eq!(store.count(bench.clock.now()).await, u64::from(writes));
+        assert_eq!(store.records(bench.clock.now()).await, u64::from(writes));
         assert!(!bench.is_alive(&old).await);
     }
 }
@@ -172,7 +181,7 @@ fn with_field(bytes: &[u8], tag: u8, value: &[u8]) -> Vec<u8> {
 async fn a_field_of_a_newer_version_is_kept_through_every_rewrite() {
     let field = b"from a newer version";
     for owner in [None, Some("42")] {
-        let store = Probe::new();
+        let store = Probe::default();
         let bench = in_a_store(store.clone());
         let mut jar = bench.visitor().await;
         if let Some(owner) = owner {
@@ -204,15 +213,15 @@ async fn a_field_of_a_newer_version_is_kept_through_every_rewrite() {
 async fn equal_contents_are_equal_bytes() {
     let (mut one, mut other) = (Vec::new(), Vec::new());
     for (keys, bytes) in [(["a", "b", "c"], &mut one), (["c", "a", "b"], &mut other)] {
-        let store = Probe::new();
+        let store = Probe::default();
         let bench = in_a_store(store.clone());
         let mut jar = Jar::default();
         for key in keys {
             bench.ok(&mut jar, async |session| session.set(key, key).await).await;
         }
         *bytes = store.only().await.1.bytes;
-        // The stamp of the commit that wrote it: 8 random bytes behind the header, the tag and the length.
-        bytes.splice(27..35, [0; 8]);
+        // The stamp behind the header, the tag and the length: 8 random bytes of the commit, 8 of the key.
+        bytes.splice(27..43, [0; 16]);
     }
     assert_eq!(one, other);
 }
@@ -227,5 +236,5 @@ async fn a_loss_of_the_permanent_record_leaves_the_session() {
     let failed = bench.answer(&mut jar, &handle, 200).await.unwrap_err();
     assert!(failed.error.is_unavailable());
     assert_eq!(bench.read(&jar, "name").await.as_deref(), Some("guest"), "permanent goes first");
-    assert_eq!(store.count(bench.clock.now()).await, 1);
+    assert_eq!(store.records(bench.clock.now()).await, 1);
 }

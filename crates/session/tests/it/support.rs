@@ -3,17 +3,11 @@
 use dframework_session::{
     Clock, CommitError, Config, Error, HeadChanges, MemoryStore, RequestHead, ResponseHead,
     SessionHandle, Sessions,
-    store::{
-        Change, Entry, Loaded, NewRecord, Outcome, Page, SessionId, Store, StoreError, StoreKey,
-        Stored, Timestamp, Version, async_trait,
-    },
+    store::Store,
+    testing::{Browser, Cookie, Taken},
 };
 use serde::de::DeserializeOwned;
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{borrow::Cow, collections::BTreeMap, fmt, time::Duration};
 
 pub(crate) const NAME: &str = "__Host-Http-session";
 /// No flash companions.
@@ -48,37 +42,88 @@ pub(crate) fn in_a_store(store: impl Store) -> Bench {
     Bench { driver: "store", sessions, clock }
 }
 
-/// The cookies of one browser, without paths and domains.
-#[derive(Clone, Default, PartialEq, Eq, Debug)]
-pub(crate) struct Jar(pub(crate) BTreeMap<String, String>);
+/// Where the browsers of the tests are.
+const HERE: &str = "https://localhost/";
+
+/// The cookies of one browser, which takes and sends them by the rules of browsers. Its time stands still.
+#[derive(Clone)]
+pub(crate) struct Jar(Browser);
+
+impl Default for Jar {
+    fn default() -> Self {
+        Self(Browser::new(Clock::manual()))
+    }
+}
+
+impl PartialEq for Jar {
+    fn eq(&self, other: &Self) -> bool {
+        self.pairs() == other.pairs()
+    }
+}
+
+impl fmt::Debug for Jar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.pairs()).finish()
+    }
+}
 
 impl Jar {
     pub(crate) fn field(&self) -> String {
-        let pairs: Vec<_> = self.0.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        pairs.join("; ")
+        self.0.clone().cookie_field(HERE).unwrap_or_default()
     }
 
+    #[track_caller]
     pub(crate) fn take(&mut self, lines: &[String]) {
         for line in lines {
-            let (pair, attributes) = line.split_once(';').unwrap();
-            let (name, value) = pair.split_once('=').unwrap();
-            if attributes.contains("Max-Age=0") {
-                self.0.remove(name);
-            } else {
-                self.0.insert(name.to_owned(), value.to_owned());
-            }
+            let taken = self.0.receive(HERE, line);
+            assert_eq!(taken, Ok(Taken::default()), "a browser drops a cookie of ours");
+        }
+    }
+
+    /// Puts a cookie there, as our own lines do.
+    pub(crate) fn insert(&mut self, name: &str, value: &str) {
+        self.take(&[format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite=Lax")]);
+    }
+
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.0.remove(name);
+    }
+
+    /// Takes the cookies of another browser too.
+    pub(crate) fn add(&mut self, other: &Self) {
+        other.pairs().iter().for_each(|(name, value)| self.insert(name, value));
+    }
+
+    /// Names and values, in the order of the names.
+    pub(crate) fn pairs(&self) -> BTreeMap<String, String> {
+        let pair = |cookie: &Cookie| (cookie.name().into_owned(), cookie.value().into_owned());
+        self.0.cookies().map(pair).collect()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.cookies().next().is_none()
+    }
+
+    pub(crate) fn holds(&self, name: &str) -> bool {
+        self.0.cookie(name).is_some()
+    }
+
+    fn value(&self, name: &str) -> Option<&str> {
+        match self.0.cookie(name)?.value() {
+            Cow::Borrowed(value) => Some(value),
+            Cow::Owned(value) => panic!("a cookie of ours is no text: {value:?}"),
         }
     }
 
     /// What the session cookie holds.
     pub(crate) fn session(&self) -> Option<&str> {
-        self.0.get(NAME).map(String::as_str)
+        self.value(NAME)
     }
 
     /// Without the companion with this ending, as if its line had not arrived yet.
     pub(crate) fn without(&self, ending: &str) -> Self {
         let mut jar = self.clone();
-        jar.0.remove(&format!("{NAME}{ending}"));
+        jar.remove(&format!("{NAME}{ending}"));
         jar
     }
 
@@ -89,12 +134,12 @@ impl Jar {
 
     /// What the companion with this ending holds, such as `.p` or `.f0`.
     pub(crate) fn companion(&self, ending: &str) -> Option<&str> {
-        self.0.get(&format!("{NAME}{ending}")).map(String::as_str)
+        self.value(&format!("{NAME}{ending}"))
     }
 }
 
 /// How a client presents itself.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Client {
     /// No `Sec-Fetch-Dest`: curl, or an API client.
     Plain,
@@ -182,136 +227,6 @@ impl Bench {
     }
 }
 
-/// A store in memory that writes down how it was called.
-///
-/// Keys are told apart by letters, given in the order in which they were first seen.
-#[derive(Clone, Default)]
-pub(crate) struct Recorder(Arc<Recording>);
-
-#[derive(Default)]
-struct Recording {
-    store: MemoryStore,
-    calls: Mutex<Vec<String>>,
-    seen: Mutex<Vec<StoreKey>>,
-}
-
-/// Sessions in a store that writes down how it was called.
-pub(crate) fn recorded() -> (Bench, Recorder) {
-    let recorder = Recorder::default();
-    (in_a_store(recorder.clone()), recorder)
-}
-
-impl Recorder {
-    /// The calls since the last look.
-    pub(crate) fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.calls.lock().unwrap())
-    }
-
-    /// How many records live.
-    pub(crate) async fn records(&self, now: Timestamp) -> u64 {
-        self.0.store.count(now).await.unwrap()
-    }
-
-    fn note(&self, verb: &str, keys: &[StoreKey]) {
-        let mut seen = self.0.seen.lock().unwrap();
-        let mut call = verb.to_owned();
-        for key in keys {
-            let at = seen.iter().position(|other| other == key).unwrap_or_else(|| {
-                seen.push(*key);
-                seen.len() - 1
-            });
-            call.push(' ');
-            call.push(char::from(b'a' + u8::try_from(at).unwrap()));
-        }
-        self.0.calls.lock().unwrap().push(call);
-    }
-}
-
-#[async_trait]
-impl Store for Recorder {
-    async fn load(&self, keys: &[StoreKey]) -> Result<Vec<Loaded>, StoreError> {
-        self.note("load", keys);
-        self.0.store.load(keys).await
-    }
-
-    async fn create(
-        &self,
-        key: &StoreKey,
-        new: NewRecord<'_>,
-        now: Timestamp,
-    ) -> Result<Outcome, StoreError> {
-        self.note("create", &[*key]);
-        self.0.store.create(key, new, now).await
-    }
-
-    async fn commit(
-        &self,
-        key: &StoreKey,
-        expected: Version,
-        change: Change<'_>,
-    ) -> Result<Outcome, StoreError> {
-        match change.move_to {
-            Some(to) => self.note("move", &[*key, to]),
-            None => self.note("commit", &[*key]),
-        }
-        self.0.store.commit(key, expected, change).await
-    }
-
-    async fn touch(&self, key: &StoreKey, expires_at: Timestamp) -> Result<(), StoreError> {
-        self.note("touch", &[*key]);
-        self.0.store.touch(key, expires_at).await
-    }
-
-    async fn end(&self, key: &StoreKey, remember_until: Timestamp) -> Result<bool, StoreError> {
-        self.note("end", &[*key]);
-        self.0.store.end(key, remember_until).await
-    }
-
-    async fn delete_expired(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        self.note("delete_expired", &[]);
-        self.0.store.delete_expired(now, limit).await
-    }
-
-    async fn find(&self, id: &SessionId) -> Result<Option<Entry>, StoreError> {
-        self.note("find", &[]);
-        self.0.store.find(id).await
-    }
-
-    async fn owned_by(
-        &self,
-        owner: &str,
-        now: Timestamp,
-        page: Page,
-    ) -> Result<Vec<Entry>, StoreError> {
-        self.note("owned_by", &[]);
-        self.0.store.owned_by(owner, now, page).await
-    }
-
-    async fn end_owned_by(
-        &self,
-        owner: &str,
-        except: Option<&StoreKey>,
-        remember_until: Timestamp,
-    ) -> Result<usize, StoreError> {
-        self.note("end_owned_by", &[]);
-        self.0.store.end_owned_by(owner, except, remember_until).await
-    }
-
-    async fn count(&self, now: Timestamp) -> Result<u64, StoreError> {
-        self.note("count", &[]);
-        self.0.store.count(now).await
-    }
-
-    async fn scan(
-        &self,
-        after: Option<&StoreKey>,
-        limit: usize,
-    ) -> Result<Vec<(StoreKey, Stored)>, StoreError> {
-        self.note("scan", &[]);
-        self.0.store.scan(after, limit).await
-    }
-}
-
 /// Runs something and returns everything that it told through `tracing`, at every level.
 pub(crate) async fn told<R>(run: impl AsyncFnOnce() -> R) -> (R, String) {
     let text = Told::default();
@@ -378,7 +293,9 @@ pub(crate) async fn drivers_with(configure: impl Fn(Config) -> Config) -> Vec<Be
 impl Jar {
     /// A browser that holds this session token and nothing else.
     pub(crate) fn holding(token: &str) -> Self {
-        Self([(NAME.to_owned(), token.to_owned())].into())
+        let mut jar = Self::default();
+        jar.insert(NAME, token);
+        jar
     }
 
     /// The session token of a browser that has one.

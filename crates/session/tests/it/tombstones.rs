@@ -287,12 +287,12 @@ async fn the_permanent_cookie_has_a_tombstone_of_its_own() {
 
 #[tokio::test]
 async fn a_reader_of_an_ended_session_asks_the_store_once() {
-    let store = Probe::new();
+    let store = Probe::default();
     let bench = in_a_store(store.clone());
     let jar = overtaken(&bench, "destroy").await;
     store.take_calls();
     answered(&bench, &jar, async |session| assert!(!session.has("name").await.unwrap())).await;
     assert_eq!(store.take_verbs(), [Verb::Load]);
-    assert_eq!(store.count(bench.clock.now()).await, 0);
-    assert!(jar.0.contains_key(NAME));
+    assert_eq!(store.records(bench.clock.now()).await, 0);
+    assert!(jar.holds(NAME));
 }

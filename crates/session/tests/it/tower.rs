@@ -1,6 +1,7 @@
 //! The layer, over an axum router and over bare services.
 
 mod endings;
+mod visitor;
 
 use crate::{
     stores::{Fault, Probe, Verb},
@@ -27,12 +28,12 @@ use tower::{Layer, ServiceExt, service_fn};
 async fn all_sessions() -> Vec<(&'static str, Sessions)> {
     let memory = Config::new().driver(dframework_session::DriverName::Memory);
     let in_memory = Sessions::connect(&memory).await.unwrap();
-    let in_store = Sessions::from_store(Probe::new(), &Config::new()).unwrap();
+    let in_store = Sessions::from_store(Probe::default(), &Config::new()).unwrap();
     vec![("memory", in_memory), ("store", in_store)]
 }
 
 fn in_probe(configure: impl Fn(Config) -> Config) -> (Probe, Sessions) {
-    let store = Probe::new();
+    let store = Probe::default();
     let sessions = Sessions::from_store(store.clone(), &configure(Config::new())).unwrap();
     (store, sessions)
 }
@@ -40,7 +41,7 @@ fn in_probe(configure: impl Fn(Config) -> Config) -> (Probe, Sessions) {
 fn request(jar: &Jar, path: &str) -> Request<Body> {
     let request = Request::get(path);
     let request =
-        if jar.0.is_empty() { request } else { request.header(header::COOKIE, jar.field()) };
+        if jar.is_empty() { request } else { request.header(header::COOKIE, jar.field()) };
     request.body(Body::empty()).unwrap()
 }
 

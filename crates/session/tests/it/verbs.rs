@@ -1,6 +1,9 @@
 //! The shorter verbs: values that expire, values of one request, messages that stay, lists, and other tasks.
 
-use crate::support::{Bench, Client, DAY, HOUR, Jar, NONE, drivers, recorded};
+use crate::{
+    stores::in_a_probe,
+    support::{Bench, Client, DAY, HOUR, Jar, NONE, drivers},
+};
 use dframework_session::{Error, Session, SessionHandle};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -161,7 +164,7 @@ async fn an_expiry_on_a_permanent_key_is_refused_also_in_the_request_that_makes_
 
 #[tokio::test]
 async fn what_has_expired_leaves_the_record_with_the_next_write_and_causes_none() {
-    let (store, bench) = crate::stores::in_a_probe();
+    let (store, bench) = in_a_probe();
     let mut jar = bench.visitor().await;
     let holds = async || {
         let (_, stored) = store.only().await;
@@ -242,18 +245,18 @@ async fn a_write_takes_the_place_of_a_value_shown_now() {
 
 #[tokio::test]
 async fn a_value_shown_now_is_written_nowhere_even_beside_a_write() {
-    let (bench, recorder) = recorded();
+    let (store, bench) = in_a_probe();
     let mut jar = bench.visitor().await;
-    recorder.take();
+    store.take_lines();
     bench.ok(&mut jar, async |session| session.now("status", "shown").await).await;
-    assert_eq!(recorder.take(), ["load a"]);
+    assert_eq!(store.take_lines(), ["load a"]);
     bench
         .ok(&mut jar, async |session| {
             session.now("status", "shown").await?;
             session.set("other", 1).await
         })
         .await;
-    assert_eq!(recorder.take(), ["load a", "commit a"]);
+    assert_eq!(store.take_lines(), ["load a", "commit a"]);
     assert_eq!(all(&bench, &jar).await, json!({ "name": "guest", "other": 1 }));
 }
 
@@ -899,10 +902,10 @@ async fn on_an_ended_session_what_would_be_stored_is_gone_and_the_rest_is_empty(
 
 #[tokio::test]
 async fn on_a_session_that_cannot_be_read_every_verb_says_so() {
-    let (store, bench) = crate::stores::in_a_probe();
+    let (store, bench) = in_a_probe();
     let jar = bench.visitor().await;
-    let (key, stored) = store.only().await;
-    store.overwrite(key, &stored, b"not a record").await;
+    let (key, _) = store.only().await;
+    store.overwrite(key, b"not a record").await;
     let handle = bench.open(&jar, Client::Plain, "POST");
     for (verb, result) in [
         ("set_for", handle.set_for("a", 1, DAY).await),
@@ -923,10 +926,10 @@ async fn on_a_session_that_cannot_be_read_every_verb_says_so() {
 
 #[tokio::test]
 async fn reflash_on_a_session_that_cannot_be_read_says_so() {
-    let (store, bench) = crate::stores::in_a_probe();
+    let (store, bench) = in_a_probe();
     let jar = bench.visitor().await;
-    let (key, stored) = store.only().await;
-    store.overwrite(key, &stored, b"not a record").await;
+    let (key, _) = store.only().await;
+    store.overwrite(key, b"not a record").await;
     let handle = bench.open(&jar, Client::Plain, "POST");
     let error = handle.reflash().await.unwrap_err();
     assert!(error.is_corrupt(), "{error}");

@@ -1,6 +1,9 @@
 //! Writing values: what changes nothing, what is too large, what is computed, and where there is no session.
 
-use crate::support::{Client, DAY, Jar, drivers, recorded};
+use crate::{
+    stores::in_a_probe,
+    support::{Client, DAY, Jar, drivers},
+};
 use dframework_session::{Error, Session, SessionHandle};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -80,14 +83,14 @@ async fn what_changes_nothing_sends_no_cookie() {
 #[tokio::test]
 async fn what_changes_nothing_is_not_written() {
     for (name, change) in NO_CHANGES {
-        let (bench, recorder) = recorded();
+        let (store, bench) = in_a_probe();
         let mut jar = Jar::default();
         bench.ok(&mut jar, some_values).await;
-        recorder.take();
+        store.take_lines();
         bench.ok(&mut jar, change).await;
-        assert_eq!(recorder.take(), ["load b a"], "{name}");
+        assert_eq!(store.take_lines(), ["load b a"], "{name}");
         bench.ok(&mut jar, async |session| session.set("name", "grace").await).await;
-        assert_eq!(recorder.take(), ["load b a", "commit b"], "{name}: but a change is");
+        assert_eq!(store.take_lines(), ["load b a", "commit b"], "{name}: but a change is");
     }
 }
 
@@ -241,7 +244,7 @@ async fn a_permanent_record_too_large_fails_the_commit_and_nothing_is_stored() {
 
 #[tokio::test]
 async fn an_ordinary_record_too_large_stores_no_permanent_data_either() {
-    let (bench, recorder) = recorded();
+    let (store, bench) = in_a_probe();
     let mut jar = Jar::default();
     let handle = bench.open(&jar, Client::Plain, "POST");
     handle.permanent(json!({ "theme": "dark" })).await.unwrap();
@@ -250,7 +253,7 @@ async fn an_ordinary_record_too_large_stores_no_permanent_data_either() {
     }
     let failed = bench.answer(&mut jar, &handle, 200).await.unwrap_err();
     assert_eq!(failed.error.status(), 413, "{failed}");
-    assert_eq!(recorder.take(), [""; 0]);
+    assert_eq!(store.take_lines(), [""; 0]);
     assert_eq!(jar, Jar::default());
 }
 
@@ -287,7 +290,7 @@ async fn nothing_that_is_printed_shows_a_value() {
         let head = bench.answer(&mut jar, &handle, 200).await.unwrap();
         let shown = format!("{handle:?} {head:?} {:?}", bench.sessions);
         assert!(!shown.contains(SECRET), "{}: {shown}", bench.driver);
-        for value in jar.0.values().filter(|value| value.len() > 1) {
+        for value in jar.pairs().values().filter(|value| value.len() > 1) {
             assert!(!shown.contains(value), "{}: a token is in {shown}", bench.driver);
         }
     }

@@ -148,7 +148,7 @@ async fn two_layers_with_different_names_do_not_disturb_each_other() {
         jar.take(&lines(response.headers()));
         assert_eq!(response.body(), visits);
         assert_eq!(field(response.headers(), &header::VARY), ["Cookie"]);
-        let held: Vec<_> = jar.0.keys().map(String::as_str).collect();
+        let held: Vec<_> = jar.pairs().into_keys().collect();
         assert_eq!(held, ["__Host-inner", "__Host-outer"]);
     }
 }
