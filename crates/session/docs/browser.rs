@@ -47,9 +47,8 @@ impl Browser {
     /// Sends the head of a request.
     pub fn open(&self, sessions: &Sessions, destination: &str) -> SessionHandle {
         let field = self.jar.clone().cookie_field(HERE);
-        let mut head = RequestHead::new("GET");
         let destination = || Some(destination.as_bytes());
-        head.fetch_dest = &destination;
+        let head = RequestHead::new("GET").with_purpose(&destination, &|| None);
         sessions.open(head.with_cookies(field.as_deref().map(str::as_bytes)))
     }
 

@@ -102,12 +102,8 @@ impl Inner {
             None => self.turn.take().await,
         };
         let moment = self.begin(occasion);
-        if moment != Moment::Failure
-            && let Err(error) = self.let_expire().await
-            // Who has changed nothing is not told that the store is down.
-            && self.has_changes()
-        {
-            return Err(error);
+        if moment != Moment::Failure && self.has_changes() {
+            self.let_expire().await?;
         }
         let Some(mut planned) = self.plan(&self.state(), moment)? else { return Ok(()) };
         let mut progress = Progress { earlier_ends: self.earlier_ends(), ..Progress::default() };
@@ -126,7 +122,7 @@ impl Inner {
         self.take_over(&mut progress, result)
     }
 
-    /// Loads the records again if one has expired since: nothing may bring it back.
+    /// Loads the records again if one has expired since: no change may bring it back.
     ///
     /// Another request may have let it live longer meanwhile. A `destroy` ends it, expired or not.
     async fn let_expire(&self) -> Result<(), Error> {

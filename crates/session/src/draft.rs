@@ -140,6 +140,8 @@ pub(crate) struct Draft {
     pub(crate) permanent: Standing,
     /// Live sessions whose tokens the same cookie carried behind the one that won.
     pub(crate) others: Vec<StoreKey>,
+    /// When the records were loaded first.
+    pub(crate) loaded_at: Timestamp,
     /// Bit n: flash values of generation n are seen.
     visible: u8,
     /// The flash generation that was used last, in this session or the one that it replaces.
@@ -179,12 +181,13 @@ impl Draft {
     /// The records as they were loaded, without any change.
     #[inline]
     pub(crate) fn new(loaded: Loaded, visible: u8, clock: Clock) -> Self {
-        let Loaded { ordinary, permanent, others } = loaded;
+        let Loaded { ordinary, permanent, others, at } = loaded;
         Self {
             last_generation: ordinary.last_generation().unwrap_or(BEFORE_THE_FIRST),
             ordinary,
             permanent,
             others,
+            loaded_at: at,
             visible,
             clock,
             puts: SmallVec::new(),

@@ -198,34 +198,7 @@ impl Event {
     ///
     /// The target of its line in `tracing` is `dframework_session::` and this name. Names stay what they are.
     pub fn name(&self) -> &'static str {
-        self.which().as_str()
-    }
-
-    pub(crate) fn which(&self) -> Name {
-        match self {
-            Self::Created { .. } => Name::Created,
-            Self::Regenerated { .. } => Name::Regenerated,
-            Self::OwnerSet { .. } => Name::OwnerSet,
-            Self::Destroyed { .. } => Name::Destroyed,
-            Self::Revoked { .. } => Name::Revoked,
-            Self::OthersRevoked { .. } => Name::OthersRevoked,
-            Self::AllRevoked { .. } => Name::AllRevoked,
-            Self::PermanentCreated { .. } => Name::PermanentCreated,
-            Self::PermanentEnded { .. } => Name::PermanentEnded,
-            Self::Evicted { .. } => Name::Evicted,
-            Self::UnknownToken { .. } => Name::UnknownToken,
-            Self::CookieDoubled { .. } => Name::CookieDoubled,
-            Self::Unreadable { .. } => Name::Unreadable,
-            Self::CommitFailed { .. } => Name::CommitFailed,
-            Self::RequestFailed { .. } => Name::RequestFailed,
-            Self::TouchFailed { .. } => Name::TouchFailed,
-            Self::EndFailed { .. } => Name::EndFailed,
-            Self::ChangesDropped { .. } => Name::ChangesDropped,
-            Self::ConflictGivenUp { .. } => Name::ConflictGivenUp,
-            Self::DriverNotSet => Name::DriverNotSet,
-            Self::LocalEnvironment => Name::LocalEnvironment,
-            Self::CookieNeedsHttps => Name::CookieNeedsHttps,
-        }
+        Name::of(self).as_str()
     }
 }
 

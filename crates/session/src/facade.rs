@@ -695,7 +695,7 @@ impl Session {
         Scoped::new(handle, future)
     }
 
-    /// Spawns a task that has the session of the current request.
+    /// Spawns a task that has the session of the current request; under several layers, all their sessions.
     ///
     /// What it changes while the request runs is committed with the request; what it changes later needs
     /// [`Session::save`].
@@ -720,6 +720,7 @@ impl Session {
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        Ok(tokio::spawn(Self::scope(current()?, future)))
+        let scoped = Scoped::like_here(future).ok_or_else(|| Error::new(Kind::Outside))?;
+        Ok(tokio::spawn(scoped))
     }
 }

@@ -23,6 +23,9 @@ pub(crate) enum Purpose {
     Unsaid,
     /// HEAD or OPTIONS: there is no page to show anything on.
     Bodiless,
+    /// A test looks at what is there: nobody is told of it.
+    #[cfg(feature = "testing")]
+    Look,
 }
 
 impl Purpose {
@@ -47,12 +50,23 @@ impl Purpose {
         matches!(self, Self::Navigation | Self::Unsaid)
     }
 
+    /// Whether the operator is to hear of what the request brought.
+    pub(crate) fn is_told(self) -> bool {
+        match self {
+            #[cfg(feature = "testing")]
+            Self::Look => false,
+            _ => true,
+        }
+    }
+
     /// Which of the carried generations are over once this request is answered.
     pub(crate) fn aged(self, carried: u8, read: u8) -> u8 {
         match self {
             Self::Navigation | Self::Unsaid => carried,
             Self::Background => carried & read,
             Self::Bodiless => 0,
+            #[cfg(feature = "testing")]
+            Self::Look => 0,
         }
     }
 }

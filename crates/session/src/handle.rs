@@ -547,6 +547,18 @@ impl SessionHandle {
     }
 }
 
+#[cfg(feature = "testing")]
+impl SessionHandle {
+    /// The same handle for a test that only looks: nobody is told what its request brought.
+    ///
+    /// It is the only one of its request.
+    pub(crate) fn looking(mut self) -> Self {
+        let inner = Arc::get_mut(&mut self.0).expect("a handle that was just opened has no clone");
+        inner.request.purpose = Purpose::Look;
+        self
+    }
+}
+
 impl SessionHandle {
     /// Computes a number from the stored one and another.
     async fn add(
@@ -703,6 +715,7 @@ impl Inner {
     fn tell_of_unusable(&self, standing: &Standing, now: Timestamp) {
         let Core { driver, listeners, .. } = &*self.core;
         match standing {
+            _ if !self.request.purpose.is_told() => {}
             Standing::Unknown { key } => listeners.tell_of_unknown_token(now, || driver.id_at(key)),
             Standing::Corrupt { key, why, .. } => {
                 let unreadable = || Event::Unreadable { id: driver.id_at(key), why };
@@ -819,7 +832,7 @@ impl Work {
         let is_to_end = log.destroy && !draft.ordinary.is_ended();
         log.destroy = false;
         is_to_end.then(|| Abandoned {
-            ordinary: Target::of(&draft.ordinary),
+            ordinary: Target::of(draft),
             others: draft.others.clone(),
             permanent: draft.permanent.recorded_key(),
             earlier_ends: log.earlier_ends(),

@@ -17,6 +17,8 @@ pub(crate) struct Loaded {
     pub(crate) permanent: Standing,
     /// Live sessions behind the one that won, where a cookie came more than once.
     pub(crate) others: Vec<StoreKey>,
+    /// When they were looked up.
+    pub(crate) at: Timestamp,
 }
 
 /// Loads what these tokens open, in one round trip.
@@ -29,7 +31,7 @@ pub(crate) async fn load<'a>(
     if let Driver::Memory(memory) = driver {
         return Ok(from_memory(memory, session, permanent, now));
     }
-    let mut loaded = Loaded::nothing();
+    let mut loaded = Loaded::nothing(now);
     let mut tokens: Vec<Token> = session.copied().collect();
     let ordinary_count = tokens.len();
     tokens.extend(permanent);
@@ -56,7 +58,7 @@ pub(crate) fn from_memory<'a>(
     permanent: impl Iterator<Item = &'a Token>,
     now: Timestamp,
 ) -> Loaded {
-    let mut loaded = Loaded::nothing();
+    let mut loaded = Loaded::nothing(now);
     let found = |token: &Token, fits| {
         let key = token.in_process_key();
         judge(*token, key, memory.load(&key).into(), now, fits)
@@ -67,8 +69,8 @@ pub(crate) fn from_memory<'a>(
 }
 
 impl Loaded {
-    fn nothing() -> Self {
-        Self { ordinary: Standing::Absent, permanent: Standing::Absent, others: Vec::new() }
+    fn nothing(at: Timestamp) -> Self {
+        Self { ordinary: Standing::Absent, permanent: Standing::Absent, others: Vec::new(), at }
     }
 
     fn meet_ordinary(&mut self, found: Standing) {
@@ -131,11 +133,11 @@ fn judge(
         At::Record { bytes, version, expires_at } if now < expires_at => {
             match Record::parse(bytes) {
                 Ok(record) if record.absolute() <= now => Standing::Unknown { key },
-                Ok(record) if !record.is_from(&key) => {
-                    Standing::Corrupt { key, why: "it was written for another session" }
-                }
-                Ok(record) if !fits(&record) => Standing::Absent,
-                Ok(record) => Standing::Live(Live { token, key, version, expires_at, record }),
+                Ok(record) => match record.check_key(&key) {
+                    Ok(()) if !fits(&record) => Standing::Absent,
+                    Ok(()) => Standing::Live(Live { token, key, version, expires_at, record }),
+                    Err(why) => Standing::Corrupt { key, why },
+                },
                 Err(why) => Standing::Corrupt { key, why },
             }
         }

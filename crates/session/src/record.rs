@@ -285,14 +285,15 @@ impl Record {
         Ok(Self(bytes))
     }
 
-    /// Whether the record is the one of this key, as far as that can be told: what a store brings says for which
-    /// key it was written.
-    pub(crate) fn is_from(&self, key: &StoreKey) -> bool {
-        match &self.0 {
-            Bytes::Kept(_) => true,
-            Bytes::Owned(bytes) => {
-                place_of_key(bytes).is_some_and(|place| bytes[place] == *beginning(key))
-            }
+    /// Checks that what a store brings was written for this key.
+    ///
+    /// The error says why it was not.
+    pub(crate) fn check_key(&self, key: &StoreKey) -> Result<(), &'static str> {
+        let Bytes::Owned(bytes) = &self.0 else { return Ok(()) };
+        match place_of_key(bytes) {
+            Some(place) if bytes[place.clone()] == *beginning(key) => Ok(()),
+            Some(_) => Err("it was written for another session"),
+            None => Err("it does not say for which session it was written"),
         }
     }
 }

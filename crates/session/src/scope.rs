@@ -7,6 +7,7 @@
 
 use crate::handle::SessionHandle;
 use pin_project_lite::pin_project;
+use smallvec::{SmallVec, smallvec};
 use std::{
     cell::RefCell,
     marker::PhantomData,
@@ -54,10 +55,17 @@ impl Drop for Entered {
     }
 }
 
+/// The handles of one task: few applications have several layers.
+type Handles = SmallVec<[SessionHandle; 1]>;
+
+fn enter_all(handles: &Handles) -> SmallVec<[Entered; 1]> {
+    handles.iter().cloned().map(enter).collect()
+}
+
 pin_project! {
-    /// A future whose code finds a handle.
+    /// A future whose code finds these handles, the last one first.
     pub(crate) struct Scoped<F> {
-        handle: SessionHandle,
+        handles: Handles,
         // Dropped inside the scope, too, so that what it holds finds the handle to its end.
         #[pin]
         future: Option<F>,
@@ -66,7 +74,7 @@ pin_project! {
     impl<F> PinnedDrop for Scoped<F> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            let _entered = enter(this.handle.clone());
+            let _entered = enter_all(this.handles);
             this.future.set(None);
         }
     }
@@ -74,7 +82,14 @@ pin_project! {
 
 impl<F> Scoped<F> {
     pub(crate) fn new(handle: SessionHandle, future: F) -> Self {
-        Self { handle, future: Some(future) }
+        Self { handles: smallvec![handle], future: Some(future) }
+    }
+
+    /// With all the handles that the running code finds; nothing where it finds none.
+    pub(crate) fn like_here(future: F) -> Option<Self> {
+        let here = ENTERED.try_with(|handles| handles.borrow().iter().cloned().collect());
+        let handles: Handles = here.unwrap_or_default();
+        (!handles.is_empty()).then_some(Self { handles, future: Some(future) })
     }
 }
 
@@ -83,7 +98,7 @@ impl<F: Future> Future for Scoped<F> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let _entered = enter(this.handle.clone());
+        let _entered = enter_all(this.handles);
         let future = this.future.as_pin_mut().expect("only dropping takes the future away");
         future.poll(context)
     }

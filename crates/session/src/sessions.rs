@@ -82,6 +82,13 @@ impl<'a> RequestHead<'a> {
         Self { cookies, method, fetch_dest: &|| None, purpose: &|| None, scheme: None }
     }
 
+    /// The same head with these readers of the fields `Sec-Fetch-Dest` and `Sec-Purpose`.
+    #[must_use]
+    pub fn with_purpose(mut self, fetch_dest: LazyField<'a>, purpose: LazyField<'a>) -> Self {
+        (self.fetch_dest, self.purpose) = (fetch_dest, purpose);
+        self
+    }
+
     /// The same head with these Cookie fields.
     pub fn with_cookies<C: IntoIterator<Item = &'a [u8]>>(self, cookies: C) -> RequestHead<'a, C> {
         let Self { method, fetch_dest, purpose, scheme, .. } = self;
@@ -419,13 +426,6 @@ impl fmt::Debug for Sessions {
 }
 
 impl Core {
-    /// Says once which clients will drop the cookie that is being sent.
-    pub(crate) fn tell_of_first_cookie(&self, https: bool) {
-        if self.cookies.are_secure() && !https {
-            self.listeners.tell_of_https();
-        }
-    }
-
     /// Ends records although nobody waits for it: a `destroy` whose request came to no response.
     pub(crate) fn end_detached(self: &Arc<Self>, abandoned: Abandoned) {
         if !self.driver.waits() {

@@ -107,7 +107,7 @@ fn open<Q>(sessions: &Sessions, request: &Request<Q>) -> SessionHandle {
     }
     let fetch_dest = || headers.get(&SEC_FETCH_DEST).map(HeaderValue::as_bytes);
     let purpose = || headers.get(&SEC_PURPOSE).map(HeaderValue::as_bytes);
-    (head.fetch_dest, head.purpose) = (&fetch_dest, &purpose);
+    let head = head.with_purpose(&fetch_dest, &purpose);
     sessions.open(head.with_cookies(cookies.map(HeaderValue::as_bytes)))
 }
 

@@ -89,7 +89,7 @@ impl Inner {
         let Some(work) = &state.work else { return true };
         let (draft, now) = (&work.draft, self.core.clock.now());
         let is_due = |live| self.core.lifetimes.touch(live, now).is_some();
-        work.log.is_empty() && !draft.has_expired(now) && !draft.ordinary.live().is_some_and(is_due)
+        work.log.is_empty() && !draft.ordinary.live().is_some_and(is_due)
     }
 
     /// Ends the part of the request that could send cookies, and says what its head must carry.
@@ -149,8 +149,9 @@ impl Inner {
         if is_untold {
             self.tell_noted();
         }
-        if !changes.set_cookies.is_empty() {
-            self.core.tell_of_first_cookie(self.request.https);
+        let is_secure = self.core.cookies.are_secure();
+        if is_secure && !self.request.https && !changes.set_cookies.is_empty() {
+            self.core.listeners.tell_of_https();
         }
     }
 

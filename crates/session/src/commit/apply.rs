@@ -1,7 +1,7 @@
 //! Carrying a [`Plan`] out: the only writer.
 
 use super::{
-    decide::{End, Held, Plan, Step, Target},
+    decide::{End, Held, Plan, Seen, Step, Target},
     tell::{note_end, note_end_failed, note_permanent, note_token, note_touch_failed},
 };
 use crate::{
@@ -153,8 +153,10 @@ fn lifetime(live: &Live, now: Timestamp) -> Duration {
 /// What ending a record came to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// It has ended now, or it had expired and nobody has taken its place.
+    /// It has ended now.
     Ended,
+    /// It was no more: it had expired, or the store has let it go.
+    WasOver,
     /// Somebody else has ended or moved it before.
     Overtaken,
 }
@@ -173,7 +175,7 @@ async fn carry_out_end(
     if ending == Ending::Overtaken {
         return Ok(ending);
     }
-    if let Some(key) = &end.ordinary.record() {
+    if let (Ending::Ended, Some(key)) = (ending, &end.ordinary.record()) {
         note_end(core, error::Record::Session, key, &mut progress.events);
     }
     progress.ended = true;
@@ -202,18 +204,18 @@ async fn end_target(
     remembered: &mut Remembered,
 ) -> Result<Ending, Error> {
     match target {
-        Target::Record { key, expires_at } => {
-            remembered.expires_at = expires_at;
+        Target::Record { key, seen } => {
+            remembered.seen = seen;
             let ending = end_record(driver, &key, remembered).await;
-            remembered.expires_at = None;
+            remembered.seen = None;
             ending
         }
         // What stands there has expired: else it would not have been unknown.
         Target::Unknown(key) => {
             let ending = look_at_end(driver, &key, remembered).await?;
-            Ok(ending.unwrap_or(Ending::Ended))
+            Ok(ending.unwrap_or(Ending::WasOver))
         }
-        Target::Nothing => Ok(Ending::Ended),
+        Target::Nothing => Ok(Ending::WasOver),
     }
 }
 
@@ -224,14 +226,14 @@ pub(crate) struct Remembered {
     now: Timestamp,
     /// Until when those are kept that this request may have left itself.
     own: Vec<Timestamp>,
-    /// Until when the record was to live at least, if this request has seen it live.
-    expires_at: Option<Timestamp>,
+    /// That this request has seen the record live.
+    seen: Option<Seen>,
 }
 
 impl Remembered {
     /// A tombstone that is made now, and those that earlier tries may have left.
     pub(crate) fn from(now: Timestamp, own: Vec<Timestamp>) -> Self {
-        Self { until: now.saturating_add(REMEMBERED), now, own, expires_at: None }
+        Self { until: now.saturating_add(REMEMBERED), now, own, seen: None }
     }
 }
 
@@ -262,15 +264,20 @@ async fn look_at_end(
     key: &StoreKey,
     remembered: &Remembered,
 ) -> Result<Option<Ending>, Error> {
-    let Remembered { now, own, expires_at, .. } = remembered;
-    // It has not expired, so somebody has ended it, though the tombstone may be gone by now.
-    let was_ended = own.is_empty() && expires_at.is_some_and(|expires_at| *now < expires_at);
+    let Remembered { now, own, seen, .. } = remembered;
+    // It has not expired, and a tombstone can be gone by now: so somebody has ended it. In a shorter time one
+    // would still be there, so a store that was full has let it go.
+    let was_ended = own.is_empty()
+        && seen.is_some_and(|Seen { at, expires_at }| {
+            at.saturating_add(REMEMBERED) <= *now && *now < expires_at
+        });
     let mut ending = None;
     let show = |_, at| {
         ending = match at {
             At::Ended { until } if *now < until && !own.contains(&until) => Some(Ending::Overtaken),
             At::Ended { .. } | At::Nothing if was_ended => Some(Ending::Overtaken),
-            At::Ended { .. } | At::Nothing => Some(Ending::Ended),
+            At::Ended { until } if own.contains(&until) => Some(Ending::Ended),
+            At::Ended { .. } | At::Nothing => Some(Ending::WasOver),
             At::Record { .. } => None,
         };
     };
@@ -455,7 +462,7 @@ pub(crate) async fn end_abandoned(core: &Core, abandoned: Abandoned) {
             note_end(core, error::Record::Session, &key, &mut events);
         }
         (Err(error), Some(key)) => note_end_failed(core, &key, error, &mut events),
-        (_, None) => {}
+        (Ok(Ending::WasOver), _) | (_, None) => {}
     }
     for key in abandoned.others {
         end_quietly(core, error::Record::Session, key, &mut events).await;

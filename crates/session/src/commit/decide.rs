@@ -36,30 +36,38 @@ pub(super) struct Plan {
 /// What a `destroy` finds in the place of a session.
 #[derive(Clone, Copy)]
 pub(crate) enum Target {
-    /// A record that is to be ended, and until when it was to live at least.
+    /// A record that is to be ended.
     Record {
         key: StoreKey,
-        expires_at: Option<Timestamp>,
+        seen: Option<Seen>,
     },
     /// A token that nobody knew: a login may have taken its place since.
     Unknown(StoreKey),
     Nothing,
 }
 
+/// That a request has seen a record live.
+#[derive(Clone, Copy)]
+pub(crate) struct Seen {
+    /// When it was loaded first.
+    pub(super) at: Timestamp,
+    /// Until when it was to live at least.
+    pub(super) expires_at: Timestamp,
+}
+
 impl Target {
-    pub(crate) fn of(standing: &Standing) -> Self {
+    pub(crate) fn of(draft: &Draft) -> Self {
+        let standing = &draft.ordinary;
         match (standing, standing.recorded_key()) {
             (Standing::Unknown { key }, _) => Self::Unknown(*key),
             (_, Some(key)) => {
-                let expires_at = standing.live().map(|live| live.expires_at);
-                Self::Record { key, expires_at }
+                let seen = |live: &Live| Seen { at: draft.loaded_at, expires_at: live.expires_at };
+                Self::Record { key, seen: standing.live().map(seen) }
             }
             _ => Self::Nothing,
         }
     }
-}
 
-impl Target {
     /// The key of a record that is to be ended.
     pub(super) fn record(self) -> Option<StoreKey> {
         if let Self::Record { key, .. } = self { Some(key) } else { None }
@@ -241,7 +249,7 @@ fn plan_steps(situation: &Situation<'_>, plan: &mut Plan) -> Result<(), Error> {
 
 fn end(draft: &Draft, moment: Moment) -> End {
     End {
-        ordinary: Target::of(&draft.ordinary),
+        ordinary: Target::of(draft),
         others: draft.others.clone(),
         permanent: draft.permanent.recorded_key(),
         removes_cookies: moment.sends_cookies(),

@@ -36,20 +36,20 @@ impl Listeners {
 
     /// Tells an event. Where nobody listens it is not made: an id in memory costs a digest.
     pub(crate) fn tell(&self, name: Name, make: impl FnOnce() -> Event) {
-        if self.listen_to(name) {
-            let event = make();
-            debug_assert_eq!(event.which(), name, "who listens to the one hears the other");
+        if let Some(event) = self.make(name, make) {
             self.tell_made(&event);
         }
     }
 
     /// Puts an event with those that are to be told once a commit is done. Where nobody listens it is not made.
     pub(crate) fn note(&self, name: Name, later: &mut Vec<Event>, make: impl FnOnce() -> Event) {
-        if self.listen_to(name) {
-            let event = make();
-            debug_assert_eq!(event.which(), name, "who listens to the one hears the other");
-            later.push(event);
-        }
+        later.extend(self.make(name, make));
+    }
+
+    fn make(&self, name: Name, make: impl FnOnce() -> Event) -> Option<Event> {
+        let event = self.listen_to(name).then(make)?;
+        debug_assert_eq!(Name::of(&event), name, "who listens to the one hears the other");
+        Some(event)
     }
 
     pub(crate) fn tell_all(&self, events: &[Event]) {
@@ -112,7 +112,12 @@ impl Throttle {
     /// How many were left out before this one; `None` if it is left out itself.
     fn admit(&self, now: Timestamp) -> Option<u64> {
         let minute = now.as_millis() / 60_000;
-        if self.minute.swap(minute, Ordering::Relaxed) == minute {
+        let last = self.minute.load(Ordering::Relaxed);
+        // Somebody who has read the clock a moment later may have been quicker here.
+        let is_over = last != minute && last != minute + 1;
+        let exchange =
+            |to| self.minute.compare_exchange(last, to, Ordering::Relaxed, Ordering::Relaxed);
+        if !is_over || exchange(minute).is_err() {
             self.left_out.fetch_add(1, Ordering::Relaxed);
             return None;
         }

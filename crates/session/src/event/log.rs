@@ -14,6 +14,12 @@ macro_rules! names {
         }
 
         impl Name {
+            pub(super) fn of(event: &Event) -> Self {
+                match event {
+                    $(Event::$variant { .. } => Self::$variant,)*
+                }
+            }
+
             pub(super) const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)*

@@ -5,7 +5,7 @@ use super::{
     browser::Browser,
     snapshot::Snapshot,
     url::Url,
-    way::Way,
+    way::{Fields, Way},
 };
 use crate::{CommitError, Error, RequestHead, ResponseHead, SessionHandle, Sessions};
 
@@ -83,7 +83,7 @@ impl Visitor {
     /// Does something in the session as if an earlier request had done it.
     ///
     /// [`Session`](crate::Session) works inside, so the application's own functions can be called. It is a request that uses no
-    /// messages up, unless it reads them. If the function fails, nothing is committed, as with a handler.
+    /// messages up, unless it reads them. If the function fails, nothing but `destroy` is committed, as with a handler.
     ///
     /// # Errors
     ///
@@ -107,7 +107,8 @@ impl Visitor {
         &mut self,
         function: impl AsyncFnOnce(SessionHandle) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.exchange(Way::Fetch, 200, function).await
+        let fields = self.way_to_the_session();
+        self.exchange_saying(&fields, Way::Fetch, 200, function).await
     }
 
     /// Goes to a page without an application: the function is the handler, and the answer is 200.
@@ -162,8 +163,20 @@ impl Visitor {
         status: u16,
         handler: impl AsyncFnOnce(SessionHandle) -> Result<T, E>,
     ) -> Result<T, E> {
+        let fields = self.fields(way, &self.page.at(self.sessions.0.cookies.path()));
+        self.exchange_saying(&fields, way, status, handler).await
+    }
+
+    /// As [`Visitor::exchange`], in a browser that says these fields.
+    async fn exchange_saying<T, E: From<Error>>(
+        &mut self,
+        fields: &Fields,
+        way: Way,
+        status: u16,
+        handler: impl AsyncFnOnce(SessionHandle) -> Result<T, E>,
+    ) -> Result<T, E> {
         let url = self.page.at(self.sessions.0.cookies.path());
-        let handle = self.open(way, &url);
+        let handle = self.open(fields, way, &url);
         let returned = self.sessions.scope(handle.clone(), handler(handle.clone())).await;
         let status = if returned.is_ok() { status } else { 500 };
         self.asked = (url, way);
@@ -187,7 +200,7 @@ impl Visitor {
     pub async fn session(&self) -> Snapshot {
         let url = self.page.at(self.sessions.0.cookies.path());
         // The handle is never answered, so nothing comes of it.
-        let handle = self.clone().open(Way::Fetch, &url);
+        let handle = self.clone().open(&self.way_to_the_session(), Way::Fetch, &url).looking();
         let read = Snapshot::read(&handle).await;
         read.unwrap_or_else(|error| panic!("the session of the visitor cannot be read: {error}"))
     }
@@ -266,7 +279,12 @@ impl Visitor {
         response
     }
 
-    fn fields(&self, way: Way, url: &Url) -> Vec<(&'static str, &'static str)> {
+    /// What a script's request says that does not count as showing a page, wherever it goes.
+    fn way_to_the_session(&self) -> Fields {
+        Way::Fetch.fields(&self.page, &self.page)
+    }
+
+    fn fields(&self, way: Way, url: &Url) -> Fields {
         match self.browser.is_secure(url) {
             true => way.fields(&self.page, url),
             // Browsers say these to https and to this machine only.
@@ -275,15 +293,13 @@ impl Visitor {
     }
 
     /// Opens the session of a request without making one of a framework.
-    fn open(&mut self, way: Way, url: &Url) -> SessionHandle {
-        let fields = self.fields(way, url);
+    fn open(&mut self, fields: &Fields, way: Way, url: &Url) -> SessionHandle {
         let field = |wanted| {
             fields.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value.as_bytes())
         };
         let cookies = self.browser.send(url, way, "GET");
-        let mut head = RequestHead::new("GET");
         let (fetch_dest, purpose) = (|| field("sec-fetch-dest"), || field("sec-purpose"));
-        (head.fetch_dest, head.purpose) = (&fetch_dest, &purpose);
+        let mut head = RequestHead::new("GET").with_purpose(&fetch_dest, &purpose);
         head.scheme = Some(url.scheme.name());
         self.sessions.open(head.with_cookies(cookies.as_deref()))
     }

@@ -35,6 +35,9 @@ pub enum Way {
     Plain,
 }
 
+/// Names and values of fields.
+pub(super) type Fields = Vec<(&'static str, &'static str)>;
+
 /// Whose page the browser shows while it makes a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Top {
@@ -74,7 +77,7 @@ impl Way {
     }
 
     /// What a browser that shows `page` says of itself to `url`.
-    pub(super) fn fields(self, page: &Url, url: &Url) -> Vec<(&'static str, &'static str)> {
+    pub(super) fn fields(self, page: &Url, url: &Url) -> Fields {
         let is_own = page.origin() == url.origin();
         let own_or = |other| if is_own { "same-origin" } else { other };
         let (site, mode, dest) = match self {

@@ -90,8 +90,7 @@ impl Act {
 
 async fn request(sessions: Sessions, cookies: Arc<str>, act: Act, index: usize) -> Answer {
     // A script's: a request that would end the message for everybody is no matter of claiming.
-    let mut head = RequestHead::new("POST");
-    head.fetch_dest = &|| Some(b"empty");
+    let head = RequestHead::new("POST").with_purpose(&|| Some(b"empty"), &|| None);
     let handle = sessions.open(head.with_cookies([cookies.as_bytes()]));
     let got = carry_out(act, index, &handle).await;
     let head = sessions.commit(&handle, ResponseHead::new(act.status())).await.unwrap();

@@ -144,10 +144,8 @@ async fn a_prefetch_is_recognised_in_a_list_of_purposes() {
         ] {
             let jar = flashed(&bench).await;
             let field = jar.field();
-            let mut head = RequestHead::new("GET");
             let sent = || Some(purpose.as_bytes());
-            head.fetch_dest = &|| Some(b"document");
-            head.purpose = &sent;
+            let head = RequestHead::new("GET").with_purpose(&|| Some(b"document"), &sent);
             let handle = bench.sessions.open(head.with_cookies([field.as_bytes()]));
             let mut after = jar.clone();
             bench.answer(&mut after, &handle, 200).await.unwrap();

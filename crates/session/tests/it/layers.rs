@@ -194,3 +194,27 @@ async fn sessions_are_found_in_the_part_of_a_call_before_its_future() {
     let service = SessionLayer::new(site).layer(SessionLayer::new(office).layer(service));
     assert_eq!(service.oneshot(Request::new(())).await.unwrap().body(), "true");
 }
+
+#[tokio::test]
+async fn a_task_of_its_own_finds_the_sessions_of_all_layers() {
+    for driver in DRIVERS {
+        let (site, office) = (named(driver, "site").await, named(driver, "office").await);
+        let outer = site.clone();
+        let handler = async move || {
+            let task = Session::spawn(async move {
+                outer.handle()?.set("theme", "dark").await?;
+                Session::set("role", "clerk").await
+            });
+            task?.await.expect("the task does not panic")
+        };
+        let app = Router::new()
+            .route("/", get(handler))
+            .layer(SessionLayer::new(office.clone()))
+            .layer(SessionLayer::new(site.clone()));
+        let answer = send(&app, &mut Jar::default(), "/").await;
+        assert_eq!(answer.status, StatusCode::OK, "{driver}");
+        for sessions in [site, office] {
+            assert_eq!(sessions.count().await.unwrap(), 1, "{driver}");
+        }
+    }
+}

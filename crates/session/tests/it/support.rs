@@ -155,7 +155,7 @@ impl Bench {
     /// Opens the handle of a request without doing anything with it.
     pub(crate) fn open(&self, jar: &Jar, client: Client, method: &str) -> SessionHandle {
         let field = jar.field();
-        let mut head = RequestHead::new(method);
+        let head = RequestHead::new(method);
         let (dest, purpose) = match client {
             Client::Plain => (None, None),
             Client::Navigation => (Some(b"document".as_slice()), None),
@@ -163,8 +163,7 @@ impl Bench {
             Client::Prefetch => (Some(b"document".as_slice()), Some(b"prefetch".as_slice())),
         };
         let (dest, purpose) = (|| dest, || purpose);
-        (head.fetch_dest, head.purpose) = (&dest, &purpose);
-        self.sessions.open(head.with_cookies([field.as_bytes()]))
+        self.sessions.open(head.with_purpose(&dest, &purpose).with_cookies([field.as_bytes()]))
     }
 
     /// Commits, and lets the jar take the cookies, also those of a commit that failed.

@@ -1,6 +1,7 @@
 //! What a request meets whose token has ended a moment ago, by a logout or a login elsewhere.
 
 use crate::{
+    events::listened_memory,
     stores::{Probe, Verb},
     support::{Bench, Client, Jar, NAME, UNKNOWN, drivers, in_a_store},
 };
@@ -295,4 +296,22 @@ async fn a_reader_of_an_ended_session_asks_the_store_once() {
     assert_eq!(store.take_verbs(), [Verb::Load]);
     assert_eq!(store.records(bench.clock.now()).await, 0);
     assert!(jar.holds(NAME));
+}
+
+#[tokio::test]
+async fn a_logout_from_a_session_that_was_evicted_meanwhile_is_a_logout() {
+    let (bench, heard) = listened_memory(2).await;
+    let mut jar = bench.visitor().await;
+    bench.ok(&mut jar, async |s| s.permanent(json!({ "terms": true })).await).await;
+    let handle = bench.open(&jar, Client::Plain, "POST");
+    handle.destroy().await.unwrap();
+    let permanent = jar.companion(".p").unwrap().to_owned();
+    bench.visitor().await;
+    heard.take();
+    bench.answer(&mut jar, &handle, 200).await.unwrap();
+    assert!(jar.is_empty(), "{jar:?}");
+    let mut old = Jar::default();
+    old.insert(&format!("{NAME}.p"), &permanent);
+    assert!(!bench.ok(&mut old, async |s| s.has("terms").await).await);
+    assert_eq!(heard.names(), ["permanent_ended"], "what had gone before was not destroyed");
 }

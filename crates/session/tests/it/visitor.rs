@@ -1,11 +1,12 @@
 //! The visitor of the testing kit: what it prepares, sends, takes and finds, and what its assertions say.
 
 use crate::{
+    events::listened,
     stores::{Fault, Probe, Verb, in_a_probe},
-    support::{Bench, DAY, HOUR, NAME, drivers, drivers_with, told},
+    support::{Bench, DAY, HOUR, NAME, UNKNOWN, drivers, drivers_with, told},
 };
 use dframework_session::{
-    Clock, Config, Error, Session, SessionHandle, Sessions,
+    Clock, Config, Env, Error, Session, SessionHandle, Sessions,
     testing::{Browser, HttpRequest, Snapshot, Visitor, Way},
 };
 use serde_json::json;
@@ -551,4 +552,33 @@ async fn neither_debug_nor_logs_show_tokens_or_values() {
         assert!(!format!("{visitor:?} {snapshot:?} {log}").contains("hidden"), "{}", bench.driver);
         assert!(format!("{snapshot:?}").contains("\"name\""));
     }
+}
+
+#[tokio::test]
+async fn what_a_test_does_in_a_session_uses_no_message_up_over_http_either() {
+    for bench in drivers_with(|config| config.env(Env::Local)).await {
+        let mut visitor = Visitor::new(&bench.sessions).at("http://shop.example/");
+        visitor.with(async |session| session.flash("status", "saved").await).await.unwrap();
+        visitor.with(async |session| session.set("name", "guest").await).await.unwrap();
+        visitor.session().await.assert_flash("status", "saved");
+        visitor.page(async |_| Ok::<_, Error>(())).await.unwrap();
+        visitor.session().await.assert_no_flash();
+    }
+}
+
+#[tokio::test]
+async fn a_look_at_a_session_is_told_to_nobody() {
+    for (bench, heard) in listened().await {
+        let mut visitor = Visitor::new(&bench.sessions);
+        visitor.browser_mut().receive("https://localhost/", unknown_cookie()).unwrap();
+        visitor.session().await.assert_absent();
+        assert!(heard.take().is_empty(), "{}", bench.driver);
+        visitor.page(async |session| session.has("name").await).await.unwrap();
+        assert_eq!(heard.names(), ["unknown_token"], "{}", bench.driver);
+    }
+}
+
+/// A session cookie that opens nothing, as a server would set it.
+fn unknown_cookie() -> String {
+    format!("{NAME}={UNKNOWN}; Path=/; Secure; HttpOnly; SameSite=Lax")
 }

@@ -117,6 +117,8 @@ pub(super) enum Action {
     /// Somebody who copied the cookies of a browser at some time uses them.
     Copied(usize, Vec<Verb>, u16),
     Wait(Duration),
+    /// A visitor stays: reads a page, and after each of these times another.
+    Stay(usize, Vec<Duration>),
     /// The browser is closed and opened again.
     Restart(usize),
     /// Somebody plants a token in a browser.
@@ -163,8 +165,9 @@ fn action() -> impl Strategy<Value = Action> {
         7 => any_of().prop_map(Action::Deliver),
         1 => any_of().prop_map(Action::Drop),
         6 => (any_of(), late_verb()).prop_map(|(late, verb)| Action::Late(late, verb)),
-        3 => (any_of(), verbs(), status()).prop_map(|(jar, verbs, status)| Action::Copied(jar, verbs, status)),
-        10 => wait().prop_map(Action::Wait),
+        5 => (any_of(), verbs(), status()).prop_map(|(jar, verbs, status)| Action::Copied(jar, verbs, status)),
+        14 => wait().prop_map(Action::Wait),
+        3 => (browser(), vec(stay(), 1..7)).prop_map(|(browser, times)| Action::Stay(browser, times)),
         1 => browser().prop_map(Action::Restart),
         1 => browser().prop_map(Action::Plant),
         1 => any_of().prop_map(Action::Revoke),
@@ -174,7 +177,7 @@ fn action() -> impl Strategy<Value = Action> {
 }
 
 fn during() -> impl Strategy<Value = During> {
-    let pause = prop_oneof![6 => Just(Duration::ZERO), 1 => wait()];
+    let pause = prop_oneof![3 => Just(Duration::ZERO), 1 => wait()];
     let arrival = select(vec![Arrival::InnerFirst, Arrival::OuterFirst]);
     let inner = (client(), method(), verbs(), status());
     let after = vec(verb(), 0..3);
@@ -238,9 +241,9 @@ fn wait() -> impl Strategy<Value = Duration> {
         prop_oneof![Just(middle.saturating_sub(MOMENT)), Just(middle), Just(middle + MOMENT)]
     };
     prop_oneof![
-        6 => around(SECOND),
+        4 => around(SECOND),
         // Tombstones.
-        6 => around(MINUTE),
+        8 => around(MINUTE),
         // Old messages.
         4 => around(10 * MINUTE),
         // A tenth of the idle timeout.
@@ -255,6 +258,11 @@ fn wait() -> impl Strategy<Value = Duration> {
         1 => around(400 * DAY),
         1 => around(3650 * DAY),
     ]
+}
+
+/// Less than the idle timeout.
+fn stay() -> impl Strategy<Value = Duration> {
+    select(vec![Duration::from_secs(720), crate::support::HOUR, Duration::from_millis(7_199_999)])
 }
 
 fn value() -> impl Strategy<Value = Value> {

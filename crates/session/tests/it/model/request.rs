@@ -398,7 +398,8 @@ impl Request {
         if let (Some(fault), false) = (self.refused, self.is_late) {
             return Err(fault);
         }
-        let committed = self.let_expire(world).and_then(|()| self.rounds(aged, world));
+        let expired = if self.has_changes() { self.let_expire(world) } else { Ok(()) };
+        let committed = expired.and_then(|()| self.rounds(aged, world));
         match committed {
             // It can be tried again.
             Err(Fault::Late) => return committed,

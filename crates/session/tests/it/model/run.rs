@@ -70,6 +70,17 @@ impl<'a> Run<'a> {
 
     pub(super) async fn step(&mut self, action: &Action) -> Checked {
         match action {
+            Action::Stay(browser, times) => {
+                for time in times {
+                    let from =
+                        From { browser: *browser, client: Client::Navigation, method: "GET" };
+                    let mut request = self.begin(from);
+                    self.call(&mut request, &Verb::Owner).await?;
+                    let answer = self.answer(&mut request, 200).await?;
+                    self.deliver(&answer)?;
+                    self.wait(*time);
+                }
+            }
             Action::Request(from, verbs, status) => {
                 let mut request = self.begin(*from);
                 for verb in verbs {
