@@ -56,7 +56,8 @@ fn table(counted: &[(Case, Count)]) {
     println!("|---|---:|---:|---:|---:|---:|");
     for (case, count) in counted {
         let Count { instructions, in_allocator, allocations, bytes } = count;
-        let (title, hold) = (case.title, case.hold);
+        let hold = case.hold.map_or_else(String::new, |hold| hold.to_string());
+        let title = case.title;
         println!(
             "| {title} | {instructions} | {in_allocator} | {hold} | {allocations:.1} | {bytes} |"
         );

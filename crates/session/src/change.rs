@@ -3,28 +3,26 @@
 //! A change is an [`Operation`]. It is carried out by [`crate::draft`] on the records as they were loaded, and
 //! again on fresh records when a commit met a conflict.
 
-use crate::{draft::Standing, error::Error, value::Json};
+use crate::{draft::Standing, error::Error, value::Named};
 use dframework_session_store::Timestamp;
+use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// A change of the session, as it was asked for and as it is replayed.
 pub(crate) enum Operation {
     Set {
-        key: Arc<str>,
-        value: Json,
+        value: Named,
         expires_at: Option<Timestamp>,
     },
     Permanent {
-        entries: Vec<(Arc<str>, Json)>,
+        values: Vec<Named>,
     },
     Flash {
-        key: Arc<str>,
-        value: Json,
+        value: Named,
     },
     /// A value that this request alone sees. It is here so that what follows replays on it.
     Now {
-        key: Arc<str>,
-        value: Json,
+        value: Named,
     },
     Forget {
         keys: Vec<Arc<str>>,
@@ -32,8 +30,7 @@ pub(crate) enum Operation {
     Clear,
     /// Stores the value where there is none yet.
     Remember {
-        key: Arc<str>,
-        value: Json,
+        value: Named,
     },
     Compute {
         key: Arc<str>,
@@ -60,7 +57,7 @@ impl Operation {
 }
 
 /// Makes the new value of a key from the one that is there.
-pub(crate) type Compute = Box<dyn Fn(Option<&[u8]>) -> Result<Json, Refusal> + Send>;
+pub(crate) type Compute = Box<dyn Fn(Option<&[u8]>) -> Result<Named, Refusal> + Send>;
 
 /// Why a computed change does not apply to the value that is there.
 pub(crate) enum Refusal {
@@ -75,7 +72,7 @@ pub(crate) enum Refusal {
 pub(crate) struct Log {
     /// `destroy` was called: it stands before all operations, since it empties the log.
     pub(crate) destroy: bool,
-    pub(crate) operations: Vec<Operation>,
+    pub(crate) operations: SmallVec<[Operation; 4]>,
     /// Which operations have been carried out on the permanent record already.
     pub(crate) settled: Vec<Settled>,
     /// Why operations were dropped that could not be committed: the response must not look as if they had been.
@@ -143,7 +140,10 @@ impl Log {
 
     /// Drops the first operations: they have been committed.
     pub(crate) fn drop_first(&mut self, count: usize) {
-        self.operations.drain(..count.min(self.operations.len()));
+        match self.operations.len() {
+            length if length <= count => self.operations.clear(),
+            _ => drop(self.operations.drain(..count)),
+        }
         self.settled.retain(|settled| settled.operations > count);
         for settled in &mut self.settled {
             settled.operations -= count;
@@ -171,9 +171,9 @@ impl Log {
 
     /// Adds an operation. Of two `set`s in a row, the second is all that matters.
     pub(crate) fn push(&mut self, operation: Operation) {
-        if let (Some(Operation::Set { key: last, .. }), Operation::Set { key, .. }) =
+        if let (Some(Operation::Set { value: last, .. }), Operation::Set { value, .. }) =
             (self.operations.last(), &operation)
-            && last == key
+            && last.key() == value.key()
             && self.settled.is_empty()
             && self.unsettled.is_empty()
         {
@@ -220,13 +220,11 @@ impl Log {
         let mut keys: Vec<&str> = Vec::new();
         for operation in &self.operations {
             match operation {
-                Operation::Set { key, .. }
-                | Operation::Flash { key, .. }
-                | Operation::Remember { key, .. }
-                | Operation::Compute { key, .. } => keys.push(key),
-                Operation::Permanent { entries } => {
-                    keys.extend(entries.iter().map(|(key, _)| &**key));
-                }
+                Operation::Set { value, .. }
+                | Operation::Flash { value }
+                | Operation::Remember { value } => keys.push(value.name()),
+                Operation::Compute { key, .. } => keys.push(key),
+                Operation::Permanent { values } => keys.extend(values.iter().map(Named::name)),
                 Operation::Forget { keys: forgotten } => {
                     keys.extend(forgotten.iter().map(|key| &**key));
                 }

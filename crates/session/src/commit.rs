@@ -19,21 +19,14 @@ use crate::{
     driver::{At, Driver},
     error::{Error, Kind, Record},
     event::{Event, Untold},
-    handle::{Inner, Stage, State},
+    handle::{Inner, Stage, State, Work},
     queue::Turn,
     sessions::Core,
-    value::Json,
 };
 use apply::{Ended, Progress, Round, apply, end_quietly};
 use decide::{Plan, Situation, decide};
-use dframework_session_store::{StoreError, StoreKey};
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use dframework_session_store::{StoreError, StoreKey, Timestamp};
+use std::{sync::Arc, time::Duration};
 
 /// When a commit happens, and what that allows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -92,59 +85,77 @@ impl Mark {
     }
 }
 
+/// A plan, and what it was made from.
+struct Planned {
+    plan: Plan,
+    mark: Mark,
+    moment: Moment,
+    now: Timestamp,
+}
+
 impl Inner {
     /// Commits the log, round after round.
     pub(crate) async fn commit(&self, occasion: Occasion) -> Result<(), Error> {
         // First the turn, then the plan: what waits here must see what those before it have committed.
-        let _one_at_a_time = self.turn().await;
+        let _one_at_a_time = match self.turn.try_take() {
+            Some(turn) => turn,
+            None => self.turn.take().await,
+        };
         let moment = self.begin(occasion);
-        if moment != Moment::Failure && self.state().log.has_changes() {
+        if moment != Moment::Failure && self.has_changes() {
             self.let_expire().await?;
         }
-        let Some(first) = self.plan(moment)? else { return Ok(()) };
-        let earlier_ends = self.state().log.earlier_ends();
-        let mut progress = Progress { earlier_ends, ..Progress::default() };
-        let result = match self.rounds(moment, first, &mut progress).await {
-            Ok(mark) => self.confirm_permanent(&progress).await.map(|()| mark),
-            Err(error) => Err(error),
-        };
-        if let (Err(error), Some(made)) = (&result, progress.made_permanent)
-            && error.is_session_gone()
-        {
-            end_quietly(&self.core, Record::Permanent, made, &mut progress.events).await;
+        let Some(mut planned) = self.plan(&self.state(), moment)? else { return Ok(()) };
+        let mut progress = Progress { earlier_ends: self.earlier_ends(), ..Progress::default() };
+        let mut result = self.rounds(&mut planned, &mut progress).await;
+        if let Some(made) = progress.made_permanent {
+            if result.is_ok() {
+                result = self.confirm_permanent(&progress).await.and(result);
+            }
+            if result.as_ref().is_err_and(Error::is_session_gone) {
+                end_quietly(&self.core, Record::Permanent, made, &mut progress.events).await;
+            }
         }
         if progress.overtaken {
             self.end_own_permanent(&mut progress.events).await;
         }
-        self.take_over(progress, result)
+        self.take_over(&mut progress, result)
     }
 
     /// Loads the records again if one has expired since: no change may bring it back.
     ///
     /// Another request may have let it live longer meanwhile. A `destroy` ends it, expired or not.
     async fn let_expire(&self) -> Result<(), Error> {
-        let now = self.core.clock.now();
-        let is_over = |state: &State| {
-            let draft = state.draft.as_ref().filter(|_| !state.log.destroy);
-            draft.is_some_and(|draft| draft.has_expired(now))
-        };
-        if !is_over(&self.state()) {
+        if !self.has_expired() {
             return Ok(());
         }
-        let (ordinary, permanent) = self.reload().await?;
-        self.state().begin_again(ordinary, permanent)
+        let (ordinary, permanent) = Box::pin(self.reload()).await?;
+        self.begin_again(ordinary, permanent)
+    }
+
+    fn has_expired(&self) -> bool {
+        let is_over =
+            |work: &Work| !work.log.destroy && work.draft.has_expired(self.core.clock.now());
+        self.state().work.as_deref().is_some_and(is_over)
+    }
+
+    fn has_changes(&self) -> bool {
+        self.state().work.as_ref().is_some_and(|work| work.log.has_changes())
+    }
+
+    fn earlier_ends(&self) -> Vec<Timestamp> {
+        self.state().work.as_ref().map_or_else(Vec::new, |work| work.log.earlier_ends())
     }
 
     /// Ends the permanent record that this request has made: its cookie does not go out.
     async fn end_own_permanent(&self, events: &mut Vec<Event>) {
-        let made = self.state().made_permanent.take();
+        let made = self.state().work.as_mut().and_then(|work| work.made_permanent.take());
         if let Some(key) = made {
             end_quietly(&self.core, Record::Permanent, key, events).await;
-            let mut state = self.state();
-            if let Some(draft) = &mut state.draft
-                && draft.permanent.key() == Some(key)
+            if let Some(work) = &mut self.state().work
+                && work.draft.permanent.key() == Some(key)
             {
-                draft.permanent = Standing::Absent;
+                work.draft.permanent = Standing::Absent;
             }
         }
     }
@@ -159,70 +170,54 @@ impl Inner {
         moment
     }
 
-    /// Waits until nobody else talks to the store for this request.
-    ///
-    /// A free turn is taken without tokio's cooperative budget, which could make even that wait: in memory a
-    /// commit must be ready at its first poll.
-    pub(crate) async fn turn(&self) -> OwnTurn<'_> {
-        // Counted before the wait, and uncounted when it is given up, too.
-        let busy = Busy::with(&self.busy);
-        let guard = match self.turn.try_lock() {
-            Ok(turn) => turn,
-            Err(_) => self.turn.lock().await,
-        };
-        OwnTurn { _guard: guard, _busy: busy }
-    }
-
     /// The plan for what is in the log now; `None` when there is nothing to do.
-    fn plan(&self, moment: Moment) -> Result<Option<(Plan, Mark)>, Error> {
-        let state = self.state();
-        let Some(draft) = &state.draft else { return Ok(None) };
+    fn plan(&self, state: &State, moment: Moment) -> Result<Option<Planned>, Error> {
+        let Some(work) = &state.work else { return Ok(None) };
+        let Work { draft, log, .. } = &**work;
         // No response can claim any more what a late `save` commits, nor can one that says that the server failed.
         let claims = !matches!(moment, Moment::Failure | Moment::LateSave);
-        if let (Some(refused), true) = (&state.log.refused, claims) {
+        if let (Some(refused), true) = (&log.refused, claims) {
             return Err(refused.again());
         }
+        let now = self.core.clock.now();
         let plan = decide(&Situation {
             draft,
-            log: &state.log,
-            aged: self.aged(&state, moment),
+            log,
+            aged: self.aged(state, moment),
             request: &self.request,
             lifetimes: self.core.lifetimes,
             moment,
-            now: self.core.clock.now(),
-            stamp: if state.log.has_changes() { self.core.stamp()? } else { None },
+            now,
+            stamp: if log.has_changes() { self.core.stamp()? } else { None },
         })?;
-        let mark = Mark::of(&state.log);
-        let is_idle = plan.is_nothing() && !state.log.destroy && !state.log.has_changes();
-        Ok((!is_idle).then_some((plan, mark)))
+        if plan.is_nothing() && !log.destroy && !log.has_changes() {
+            return Ok(None);
+        }
+        Ok(Some(Planned { plan, mark: Mark::of(log), moment, now }))
     }
 
-    async fn rounds(
-        &self,
-        moment: Moment,
-        first: (Plan, Mark),
-        progress: &mut Progress,
-    ) -> Result<Mark, Error> {
+    async fn rounds(&self, planned: &mut Planned, progress: &mut Progress) -> Result<Mark, Error> {
         let core = &*self.core;
-        let (mut plan, mut mark) = first;
-        let mut turn = match plan.is_mere_touch() {
-            true => None,
-            false => core.join_queue(self.queue_key()).await,
-        };
+        let mut turn = None;
+        if core.driver.waits() && !planned.plan.is_mere_touch() {
+            turn = core.join_queue(self.queue_key()).await;
+        }
         // Others have committed while this one waited for its turn.
         if turn.is_some() {
-            (plan, mark) = self.plan_again(moment).await?;
+            self.plan_again(planned).await?;
         }
         for round in 0..core.driver.rounds() {
-            let now = core.clock.now();
-            let applied = apply(core, &self.request, &plan, progress, now).await;
+            let Planned { plan, mark, now, .. } = planned;
+            let applied = apply(core, &self.request, plan, progress, *now).await;
             if !applied.as_ref().is_err_and(Error::outcome_is_unknown) {
                 progress.done.unsettled = None;
             }
-            self.settle(progress, mark)?;
+            if !progress.done.is_nothing() || !progress.events.is_empty() {
+                self.settle(progress, *mark)?;
+            }
             match applied? {
-                Round::Done => return plan.refused.map_or(Ok(mark), Err),
-                Round::Overtaken if !self.state().log.has_login() => return Ok(mark),
+                Round::Done => return plan.refused.take().map_or(Ok(*mark), Err),
+                Round::Overtaken if !self.has_login() => return Ok(*mark),
                 Round::Overtaken | Round::Lost => {}
             }
             if turn.is_none() {
@@ -230,7 +225,7 @@ impl Inner {
             } else {
                 pause(round).await;
             }
-            (plan, mark) = self.plan_again(moment).await?;
+            self.plan_again(planned).await?;
         }
         self.note_given_up(core.driver.rounds());
         let message = format!("lost {} rounds to other commits", core.driver.rounds());
@@ -241,9 +236,10 @@ impl Inner {
     fn settle(&self, progress: &mut Progress, mark: Mark) -> Result<(), Error> {
         let done = std::mem::take(&mut progress.done);
         let mut state = self.state();
+        let Some(work) = &mut state.work else { return Ok(()) };
+        let Work { draft, log, events, .. } = &mut **work;
         // A closure may panic in the next round, and what was done is to be told all the same.
-        state.events.append(&mut progress.events);
-        let State { draft: Some(draft), log, .. } = &mut *state else { return Ok(()) };
+        events.append(&mut progress.events);
         let is_same_log = mark.epoch == log.epoch;
         if let (true, Some(step)) = (is_same_log, done.unsettled) {
             log.leave_unsettled(step);
@@ -251,55 +247,68 @@ impl Inner {
         if done.ended.is_none() && done.permanent.is_none() {
             return Ok(());
         }
-        let (mut ordinary, mut permanent) = (draft.ordinary.clone(), draft.permanent.clone());
         if let Some(ended) = done.ended {
             // What is made anew still takes the place of a token that nobody knew.
             let is_known = |standing: &Standing| standing.unknown_key().is_none();
-            if is_known(&ordinary) {
-                ordinary = Standing::Absent;
+            if is_known(&draft.ordinary) {
+                draft.ordinary = Standing::Absent;
             }
             draft.hide_shown();
             if ended == Ended::Both {
-                if is_known(&permanent) {
-                    permanent = Standing::Absent;
+                if is_known(&draft.permanent) {
+                    draft.permanent = Standing::Absent;
                 }
                 // A `destroy` that was called meanwhile is still to be carried out.
                 log.destroy = log.destroy && !is_same_log;
             }
         }
         if let Some(standing) = done.permanent {
-            let before = std::mem::replace(&mut permanent, standing);
+            let before = std::mem::replace(&mut draft.permanent, standing);
             if is_same_log {
                 log.settled.push(Settled { operations: mark.operations, before });
             }
         }
-        draft.rebase(ordinary, permanent);
+        draft.begin_again();
         draft.replay(log)
     }
 
     /// Loads the records again, replays the log on them and makes a new plan.
-    async fn plan_again(&self, moment: Moment) -> Result<(Plan, Mark), Error> {
+    async fn plan_again(&self, planned: &mut Planned) -> Result<(), Error> {
         let (ordinary, permanent) = self.reload().await?;
-        self.state().begin_again(ordinary, permanent)?;
-        let planned = self.plan(moment).map_err(unreplayable)?;
-        Ok(planned.unwrap_or_else(|| (Plan::nothing(), Mark::of(&self.state().log))))
+        self.begin_again(ordinary, permanent)?;
+        let state = self.state();
+        let again = self.plan(&state, planned.moment).map_err(unreplayable)?;
+        *planned = again.unwrap_or_else(|| Planned {
+            plan: Plan::default(),
+            mark: state.work.as_ref().map_or(planned.mark, |work| Mark::of(&work.log)),
+            ..*planned
+        });
+        Ok(())
+    }
+
+    fn begin_again(&self, ordinary: Standing, permanent: Standing) -> Result<(), Error> {
+        match &mut self.state().work {
+            Some(work) => work.begin_again(ordinary, permanent),
+            None => Ok(()),
+        }
+    }
+
+    fn has_login(&self) -> bool {
+        self.state().work.as_ref().is_some_and(|work| work.log.has_login())
     }
 
     /// Whether a commit would not need the store.
     pub(crate) fn has_nothing_to_do(&self, occasion: Occasion) -> Result<bool, Error> {
-        let moment = occasion.moment(self.state().stage);
-        Ok(self.plan(moment)?.is_none())
+        let state = self.state();
+        Ok(self.plan(&state, occasion.moment(state.stage))?.is_none())
     }
 
     /// A permanent record that was made while the session ended would outlive the logout: look once more.
     async fn confirm_permanent(&self, progress: &Progress) -> Result<(), Error> {
-        if progress.made_permanent.is_none() {
-            return Ok(());
-        }
         let wrote_session = progress.ordinary.is_some();
-        let session = self.state().draft.as_ref().and_then(|draft| {
-            let was_live = draft.ordinary.live().is_some();
-            draft.ordinary.key().map(|key| (key, was_live))
+        let session = self.state().work.as_ref().and_then(|work| {
+            let was_live = work.draft.ordinary.live().is_some();
+            work.draft.ordinary.key().map(|key| (key, was_live))
         });
         let Some((key, was_live)) = session.filter(|_| !wrote_session) else { return Ok(()) };
         let now = self.core.clock.now();
@@ -317,13 +326,14 @@ impl Inner {
     }
 
     /// Makes what was committed the state of this request.
-    fn take_over(&self, progress: Progress, result: Result<Mark, Error>) -> Result<(), Error> {
+    fn take_over(&self, progress: &mut Progress, result: Result<Mark, Error>) -> Result<(), Error> {
         let mut state = self.state();
-        let state = &mut *state;
-        state.events.extend(progress.events);
-        let Some(draft) = &mut state.draft else { return result.map(drop) };
+        let State { work: Some(work), lines: sent, .. } = &mut *state else {
+            return result.map(drop);
+        };
+        let Work { draft, log, made, made_permanent, events, .. } = &mut **work;
+        events.append(&mut progress.events);
         let gone = matches!(&result, Err(error) if error.is_session_gone());
-        let log = &mut state.log;
         match &result {
             Ok(mark) if mark.epoch == log.epoch => {
                 log.drop_first(mark.operations);
@@ -334,67 +344,44 @@ impl Inner {
             // What is in the log was asked for after the commit began, or can be tried again.
             _ => {}
         }
-        let mut ordinary = match progress.ordinary {
-            Some(standing) if !gone => standing,
-            None if !gone && !progress.overtaken => draft.ordinary.clone(),
-            _ => Standing::Ended,
-        };
-        if let (Standing::Live(live), Some(expires_at)) = (&mut ordinary, progress.touched) {
+        match progress.ordinary.take() {
+            Some(live) if !gone => draft.ordinary = Standing::Live(live),
+            None if !gone && !progress.overtaken => {}
+            _ => draft.ordinary = Standing::Ended,
+        }
+        if let (Standing::Live(live), Some(expires_at)) = (&mut draft.ordinary, progress.touched) {
             live.expires_at = expires_at;
         }
-        let mut lines = progress.lines;
-        let mut permanent = draft.permanent.clone();
         if gone && progress.made_permanent.is_some() {
-            lines.remove(Which::Permanent);
-            permanent = Standing::Ended;
+            progress.lines.remove(Which::Permanent);
+            draft.permanent = Standing::Ended;
         }
-        state.made_permanent = progress.made_permanent.or(state.made_permanent);
+        *made_permanent = progress.made_permanent.or(*made_permanent);
         if progress.ended || progress.overtaken {
-            state.lines.clear();
+            sent.clear();
         }
-        state.lines.merge(lines);
+        sent.merge(&mut progress.lines);
         if let Some(generation) = progress.generation {
             draft.see(generation);
-            state.made |= 1 << generation;
+            *made |= 1 << generation;
         }
-        draft.go_on(ordinary, permanent);
+        draft.go_on();
         let replayed = draft.replay(log);
         result.and(replayed)
     }
 }
 
-/// That nobody else commits for this request.
-pub(crate) struct OwnTurn<'a> {
-    _guard: tokio::sync::MutexGuard<'a, ()>,
-    _busy: Busy<'a>,
-}
-
-/// One that has the turn or waits for it.
-struct Busy<'a>(&'a AtomicUsize);
-
-impl<'a> Busy<'a> {
-    fn with(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::SeqCst);
-        Self(count)
-    }
-}
-
-impl Drop for Busy<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-impl State {
+impl Work {
     /// Starts again on other records, and carries the log out on them.
     ///
     /// What does not apply to them is an error, and the log is dropped as a whole.
     fn begin_again(&mut self, ordinary: Standing, permanent: Standing) -> Result<(), Error> {
-        let Self { draft: Some(draft), log, .. } = self else { return Ok(()) };
+        let Self { draft, log, .. } = self;
         log.settle_unsettled(&draft.permanent, &ordinary, &permanent);
         let was_live = draft.ordinary.live().is_some();
         let shown = draft.shown();
-        draft.rebase(ordinary, permanent);
+        (draft.ordinary, draft.permanent) = (ordinary, permanent);
+        draft.begin_again();
         if !log.destroy {
             draft.check_readable()?;
         }
@@ -479,7 +466,7 @@ pub(crate) async fn claim_to_the_end(
     inner: Arc<Inner>,
     key: Arc<str>,
     check: impl Fn(&[u8]) -> Result<(), Error> + Send + Sync + 'static,
-) -> Result<Option<Json>, Error> {
+) -> Result<Option<Vec<u8>>, Error> {
     if !inner.core.driver.waits() {
         let claimed = inner.claim(&key, check).await;
         inner.tell_noted();

@@ -35,12 +35,18 @@ pub(crate) enum Which {
 pub(crate) struct Carried {
     /// Tokens in the session cookie.
     pub(crate) session: Tokens,
-    /// Tokens in the companion `.p`.
-    pub(crate) permanent: Tokens,
-    /// The day on which `.p` was last sent, in days since 1970.
-    pub(crate) permanent_sent: u64,
+    /// The companion `.p`. Most requests come without, so it takes no room in a handle.
+    permanent: Option<Box<Permanent>>,
     /// Bit n: the companion `.f<n>`.
     pub(crate) flash: u8,
+}
+
+/// What the companion `.p` brought.
+#[derive(Default)]
+struct Permanent {
+    tokens: Tokens,
+    /// The day on which it was last sent, in days since 1970.
+    sent: u64,
 }
 
 /// The well-formed tokens under one name, in the order of the request.
@@ -50,8 +56,10 @@ pub(crate) struct Tokens {
     /// Duplicates are rare, so they alone cost an allocation.
     more: Vec<Token>,
     /// How often the name was there, with a token or without.
-    seen: usize,
+    seen: u8,
 }
+
+static NO_TOKENS: Tokens = Tokens { first: None, more: Vec::new(), seen: 0 };
 
 impl Tokens {
     /// The tokens to try, in order.
@@ -127,7 +135,8 @@ impl Cookies {
         }
         let mut doubled = false;
         if self.is_unique {
-            for tokens in [&mut carried.session, &mut carried.permanent] {
+            let permanent = carried.permanent.as_mut().map(|permanent| &mut permanent.tokens);
+            for tokens in [Some(&mut carried.session), permanent].into_iter().flatten() {
                 if tokens.is_duplicated() {
                     tokens.refuse();
                     doubled = true;
@@ -139,7 +148,7 @@ impl Cookies {
 
     /// The line that gives the browser a session token; `lifetime` is the time to the absolute deadline.
     pub(crate) fn set_session(&self, token: &Token, lifetime: Duration) -> String {
-        let mut line = self.start(Which::Session);
+        let mut line = self.start(Which::Session, Token::TEXT_LENGTH);
         token.write_to(&mut line);
         self.finish(&mut line, lifetime);
         line
@@ -147,7 +156,7 @@ impl Cookies {
 
     /// The line that gives the browser the token of its permanent data, and tells us when it did.
     pub(crate) fn set_permanent(&self, token: &Token, now: Timestamp) -> String {
-        let mut line = self.start(Which::Permanent);
+        let mut line = self.start(Which::Permanent, Token::TEXT_LENGTH);
         token.write_to(&mut line);
         let _ = write!(line, ".{}{}; Max-Age={PERMANENT_MAX_AGE}", day(now), self.attributes);
         line
@@ -155,7 +164,7 @@ impl Cookies {
 
     /// The line that tells the browser that a flash message of this generation waits for it.
     pub(crate) fn set_flash(&self, generation: u8, lifetime: Duration) -> String {
-        let mut line = self.start(Which::Flash(generation));
+        let mut line = self.start(Which::Flash(generation), 1);
         line.push('1');
         self.finish(&mut line, lifetime);
         line
@@ -163,7 +172,7 @@ impl Cookies {
 
     /// The line that removes a cookie: every attribute as in setting, or the browser keeps it.
     pub(crate) fn remove(&self, which: Which) -> String {
-        let mut line = self.start(which);
+        let mut line = self.start(which, 0);
         line.push_str(&self.attributes);
         line.push_str("; Max-Age=0");
         line
@@ -176,9 +185,15 @@ impl Cookies {
         }
     }
 
-    fn start(&self, which: Which) -> String {
-        let mut line = String::with_capacity(self.settings.name.len() + self.attributes.len() + 80);
-        line.push_str(&self.settings.name);
+    /// Begins a line with room for a value of this length.
+    ///
+    /// The session's own line has room for no more, since what is too large is copied on its way out.
+    fn start(&self, which: Which, value_length: usize) -> String {
+        let name = &self.settings.name;
+        let companion = if which == Which::Session { 0 } else { 48 };
+        let size = name.len() + 1 + value_length + self.attributes.len() + companion;
+        let mut line = String::with_capacity(size);
+        line.push_str(name);
         match which {
             Which::Session => {}
             Which::Permanent => line.push_str(".p"),
@@ -192,15 +207,31 @@ impl Cookies {
 }
 
 impl Carried {
+    /// Whether the request brought anything of ours beside the session cookie.
+    pub(crate) fn has_companions(&self) -> bool {
+        self.flash != 0 || self.permanent.is_some()
+    }
+
+    /// Tokens in the companion `.p`.
+    pub(crate) fn permanent(&self) -> &Tokens {
+        self.permanent.as_ref().map_or(&NO_TOKENS, |permanent| &permanent.tokens)
+    }
+
+    /// The day on which `.p` was last sent, in days since 1970.
+    pub(crate) fn permanent_sent(&self) -> u64 {
+        self.permanent.as_ref().map_or(0, |permanent| permanent.sent)
+    }
+
     fn note(&mut self, companion: &[u8], value: &[u8]) {
         match companion {
             b"" => self.session.add(Token::parse(value)),
             b".p" => {
                 let (token, sent) = permanent_value(value);
-                if token.is_some() && self.permanent.first.is_none() {
-                    self.permanent_sent = sent;
+                let permanent = self.permanent.get_or_insert_default();
+                if token.is_some() && permanent.tokens.first.is_none() {
+                    permanent.sent = sent;
                 }
-                self.permanent.add(token);
+                permanent.tokens.add(token);
             }
             [b'.', b'f', digit @ b'0'..=b'7'] => self.flash |= 1 << (digit - b'0'),
             _ => {}
@@ -250,7 +281,8 @@ fn pairs_beginning_with<'a>(
 
 /// Splits at the first `=`.
 fn split(part: &[u8]) -> Option<(&[u8], &[u8])> {
-    let equals = memchr(b'=', part)?;
+    // It follows a name that begins with ours, so it is near: a search would cost more to begin.
+    let equals = part.iter().position(|byte| *byte == b'=')?;
     Some((trim_end(&part[..equals]), trim_end(trim_start(&part[equals + 1..]))))
 }
 

@@ -5,19 +5,21 @@
 
 mod contents;
 
-pub(crate) use contents::Contents;
+pub(crate) use contents::{Age, Contents};
 
 use crate::{
     Clock,
     change::{Log, Operation, Refusal},
     error::{self, Error, Kind},
     flash::BEFORE_THE_FIRST,
+    key::order,
     load::Loaded,
     record::{Entry, LARGEST_RECORD, Nature, Record, Sort, Under},
     token::Token,
-    value::{self, Json},
+    value::{self, Named},
 };
 use dframework_session_store::{StoreKey, Timestamp, Version};
+use smallvec::SmallVec;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// What is known of a record that the request's cookie names.
@@ -76,31 +78,49 @@ impl Standing {
     pub(crate) fn is_ended(&self) -> bool {
         matches!(self, Self::Ended)
     }
+
+    /// The flash generation that was used last, where there is a session.
+    fn last_generation(&self) -> Option<u8> {
+        match self.live()?.record.nature() {
+            Nature::Ordinary { last_generation } => Some(last_generation),
+            Nature::Permanent => None,
+        }
+    }
 }
 
 /// The layers that a user sees as one session.
+///
+/// In a record, the value of a key stands before its messages.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Layer {
     /// Seen in this request only, and never stored.
     Now,
-    Flash,
     Permanent,
     Ordinary,
+    Flash,
 }
 
 /// A value in a layer, or that there is none any more.
 #[derive(Clone)]
 pub(crate) struct Put {
-    key: Arc<str>,
+    named: Named,
     layer: Layer,
-    value: Option<(Json, Option<Timestamp>)>,
+    content: Content,
+}
+
+#[derive(Clone, Copy)]
+enum Content {
+    Value { expires_at: Option<Timestamp> },
+    Removed,
 }
 
 impl Put {
-    /// What a record is to hold of it.
-    fn entry(&self) -> Option<Entry<'_>> {
-        let (json, expires_at) = self.value.as_ref()?;
-        Some(Entry::new(&self.key, Sort::Stored { expires_at: *expires_at }, json))
+    /// The JSON text, and when it expires.
+    fn value(&self) -> Option<(&[u8], Option<Timestamp>)> {
+        match self.content {
+            Content::Value { expires_at } => Some((self.named.json(), expires_at)),
+            Content::Removed => None,
+        }
     }
 }
 
@@ -128,8 +148,8 @@ pub(crate) struct Draft {
     pub(crate) last_generation: u8,
     /// Says which values with an expiry of their own are over.
     clock: Clock,
-    /// Sorted by key, then layer.
-    puts: Vec<Put>,
+    /// Sorted by key, then layer. Few requests change more than a few values.
+    puts: SmallVec<[Put; 4]>,
     /// What this request alone sees of the operations that have been committed.
     ground: Vec<Put>,
     hidden: Hidden,
@@ -158,51 +178,48 @@ impl Found<'_> {
 }
 
 impl Draft {
-    /// On the heap: most requests do not use their session, and a handle without a draft is small.
-    pub(crate) fn boxed(loaded: Loaded, visible: u8, clock: Clock) -> Box<Self> {
+    /// The records as they were loaded, without any change.
+    #[inline]
+    pub(crate) fn new(loaded: Loaded, visible: u8, clock: Clock) -> Self {
         let Loaded { ordinary, permanent, others, at } = loaded;
-        let mut draft = Box::new(Self {
+        Self {
+            last_generation: ordinary.last_generation().unwrap_or(BEFORE_THE_FIRST),
             ordinary,
             permanent,
             others,
             loaded_at: at,
             visible,
-            last_generation: BEFORE_THE_FIRST,
             clock,
-            puts: Vec::new(),
+            puts: SmallVec::new(),
             ground: Vec::new(),
             hidden: Hidden::Nothing,
             owner: None,
             rotate: false,
             renew: false,
-        });
-        draft.continue_generations();
-        draft
+        }
     }
 
-    /// Starts again on other records, without any change.
-    pub(crate) fn rebase(&mut self, ordinary: Standing, permanent: Standing) {
-        (self.ordinary, self.permanent) = (ordinary, permanent);
-        self.continue_generations();
-        self.puts.clone_from(&self.ground);
+    /// Starts again on the records, which may be others now, without any change.
+    pub(crate) fn begin_again(&mut self) {
+        self.puts.clear();
+        self.puts.extend(self.ground.iter().cloned());
+        self.forget_changes();
+    }
+
+    fn forget_changes(&mut self) {
+        self.last_generation = self.ordinary.last_generation().unwrap_or(self.last_generation);
         self.hidden = Hidden::Nothing;
         self.owner = None;
         self.rotate = false;
         self.renew = false;
     }
 
-    fn continue_generations(&mut self) {
-        let nature = self.ordinary.live().map(|live| live.record.nature());
-        if let Some(Nature::Ordinary { last_generation }) = nature {
-            self.last_generation = last_generation;
-        }
-    }
-
     /// Starts again on what a commit has left, with what this request alone sees.
-    pub(crate) fn go_on(&mut self, ordinary: Standing, permanent: Standing) {
+    pub(crate) fn go_on(&mut self) {
         self.puts.retain(|put| put.layer == Layer::Now);
-        self.ground = std::mem::take(&mut self.puts);
-        self.rebase(ordinary, permanent);
+        self.ground.clear();
+        self.ground.extend(self.puts.iter().cloned());
+        self.forget_changes();
     }
 
     /// Forgets what this request alone has seen: a `destroy` has been carried out.
@@ -218,7 +235,7 @@ impl Draft {
     /// Goes on without any change, but with what this request alone has seen.
     pub(crate) fn go_back_to(&mut self, shown: Vec<Put>) {
         self.ground = shown;
-        self.rebase(self.ordinary.clone(), self.permanent.clone());
+        self.begin_again();
     }
 
     /// Lets the request see a generation that it made.
@@ -251,6 +268,9 @@ impl Draft {
         if log.destroy {
             self.destroy();
         }
+        if log.settled.is_empty() {
+            return self.apply_all(&log.operations);
+        }
         let permanent = self.permanent.clone();
         let settled = self.replay_settled(log);
         self.permanent = permanent;
@@ -280,23 +300,28 @@ impl Draft {
     /// Carries out one operation, or none of it.
     pub(crate) fn apply(&mut self, operation: &Operation) -> Result<(), Error> {
         match operation {
-            Operation::Set { key, value, expires_at } => {
-                self.write(key, value.clone(), &Expiry::Set(*expires_at))?;
+            Operation::Set { value, expires_at } => {
+                self.write(value, &Expiry::Set(*expires_at))?;
             }
-            Operation::Permanent { entries } => self.write_permanent(entries)?,
-            Operation::Flash { key, value } => {
-                check_size(key, value.len())?;
-                self.remove(key, Layer::Now);
-                self.put(key, Layer::Flash, Some((value.clone(), None)));
+            Operation::Permanent { values } => self.write_permanent(values)?,
+            Operation::Flash { value } => {
+                check_size(value)?;
+                self.remove(value, Layer::Now);
+                self.put(value, Layer::Flash, Content::Value { expires_at: None });
             }
-            Operation::Now { key, value } => {
-                self.put(key, Layer::Now, Some((value.clone(), None)));
+            Operation::Now { value } => {
+                self.put(value, Layer::Now, Content::Value { expires_at: None });
             }
-            Operation::Forget { keys } => keys.iter().for_each(|key| self.forget(key)),
+            Operation::Forget { keys } => {
+                for key in keys {
+                    self.forget(&key.clone().into());
+                }
+            }
             Operation::Clear => self.clear(),
-            Operation::Remember { key, value } => {
-                if self.get(key).is_none_or(|found| value::is_null(found.json)) {
-                    self.write(key, value.clone(), &Expiry::Set(None))?;
+            Operation::Remember { value } => {
+                let found = self.under_key(value.key()).get();
+                if found.is_none_or(|found| value::is_null(found.json)) {
+                    self.write(value, &Expiry::Set(None))?;
                 }
             }
             Operation::Compute { key, compute } => {
@@ -307,7 +332,7 @@ impl Draft {
                         Error::new(Kind::Inapplicable { key: key.to_string(), why })
                     }
                 })?;
-                self.write(key, value, &Expiry::Keep)?;
+                self.write(&value, &Expiry::Keep)?;
             }
             Operation::Regenerate => self.rotate = true,
             Operation::SetOwner(owner) => self.set_owner(owner),
@@ -323,13 +348,18 @@ impl Draft {
             Operation::Flash { .. } | Operation::Regenerate => true,
             Operation::SetOwner(owner) => self.owner() != Some(owner),
             Operation::Permanent { .. } => !lives(&self.permanent),
-            Operation::Set { key, .. }
-            | Operation::Compute { key, .. }
-            | Operation::Remember { key, .. } => {
-                !lives(&self.ordinary) && self.stored(key, Layer::Permanent).is_none()
+            Operation::Set { value, .. } | Operation::Remember { value } => {
+                !lives(&self.ordinary) && !self.is_permanent(value.key())
+            }
+            Operation::Compute { key, .. } => {
+                !lives(&self.ordinary) && !self.is_permanent(key.as_bytes())
             }
             Operation::Forget { .. } | Operation::Clear | Operation::Now { .. } => false,
         }
+    }
+
+    fn is_permanent(&self, key: &[u8]) -> bool {
+        self.under_key(key).stored(Layer::Permanent).is_some()
     }
 
     pub(crate) fn destroy(&mut self) {
@@ -346,9 +376,7 @@ impl Draft {
             return Some(owner);
         }
         match (&self.ordinary, self.hidden) {
-            (Standing::Live(live), Hidden::Nothing | Hidden::Ordinary) => {
-                live.record.header().owner
-            }
+            (Standing::Live(live), Hidden::Nothing | Hidden::Ordinary) => live.record.owner(),
             _ => None,
         }
     }
@@ -359,11 +387,7 @@ impl Draft {
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<Found<'_>> {
-        let under = self.under(key, Layer::Ordinary);
-        self.only_now(key)
-            .or_else(|| self.flash_over(key, &under))
-            .or_else(|| self.stored(key, Layer::Permanent))
-            .or_else(|| self.stored_over(key, Layer::Ordinary, &under))
+        self.under_key(key.as_bytes()).get()
     }
 
     /// The JSON text of a value; `null` where there is none.
@@ -379,8 +403,8 @@ impl Draft {
         for layer in [Layer::Ordinary, Layer::Permanent] {
             for entry in self.base(layer).into_iter().flat_map(Record::entries) {
                 let name = entry.name();
-                match entry.sort {
-                    Sort::Stored { expires_at } if self.put_at(entry.key, layer).is_none() => {
+                match entry.sort() {
+                    Sort::Stored { expires_at } if self.put_in(entry.key, layer).is_none() => {
                         let found = Found { json: entry.value, generation: None, expires_at };
                         seen.insert(name, found);
                     }
@@ -393,21 +417,20 @@ impl Draft {
                 }
             }
             for put in self.puts.iter().filter(|put| put.layer == layer) {
-                if let Some((json, expires_at)) = &put.value {
-                    let found = Found { json, generation: None, expires_at: *expires_at };
-                    seen.insert(&put.key, found);
+                if let Some((json, expires_at)) = put.value() {
+                    seen.insert(put.named.name(), Found { json, generation: None, expires_at });
                 }
             }
         }
         seen.retain(|_, found| found.expires_at.is_none_or(|expires_at| now < expires_at));
-        newest.retain(|key, _| self.put_at(key.as_bytes(), Layer::Flash).is_none());
+        newest.retain(|key, _| self.put_in(key.as_bytes(), Layer::Flash).is_none());
         seen.extend(newest.into_iter().map(|(key, (_, generation, json))| {
             (key, Found { json, generation: Some(generation), expires_at: None })
         }));
         for layer in [Layer::Flash, Layer::Now] {
             for put in self.puts.iter().filter(|put| put.layer == layer) {
-                if let Some((json, _)) = &put.value {
-                    seen.insert(&put.key, Found { json, generation: None, expires_at: None });
+                if let Some((json, expires_at)) = put.value() {
+                    seen.insert(put.named.name(), Found { json, generation: None, expires_at });
                 }
             }
         }
@@ -416,64 +439,51 @@ impl Draft {
 
     /// The layer of the loaded record in which `get` finds a value; `None` if this request has put it there.
     pub(crate) fn recorded_in(&self, key: &str) -> Option<Layer> {
-        if self.only_now(key).is_some() {
+        let view = self.under_key(key.as_bytes());
+        if view.only_now().is_some() {
             return None;
         }
-        let found = self.flash(key).map(|_| Layer::Flash).or_else(|| {
+        let found = view.flash().map(|_| Layer::Flash).or_else(|| {
             let layers = [Layer::Permanent, Layer::Ordinary];
-            layers.into_iter().find(|layer| self.stored(key, *layer).is_some())
+            layers.into_iter().find(|layer| view.stored(*layer).is_some())
         })?;
-        self.put_at(key.as_bytes(), found).is_none().then_some(found)
+        view.put_in(found).is_none().then_some(found)
     }
 
     /// Whether this request may remove a loaded entry: not a message that it cannot see.
     pub(crate) fn can_forget(&self, entry: &Entry<'_>) -> bool {
-        match entry.sort {
+        match entry.sort() {
             Sort::Stored { .. } => true,
             Sort::Flash { generation, .. } => self.sees(generation),
         }
     }
 
     /// The flash value that the next request may see, to be carried on.
-    pub(crate) fn stored_flash(&self, key: &str) -> Option<Json> {
-        let found = self.flash(key).filter(|found| found.generation.is_some())?;
-        Some(found.json.into())
+    pub(crate) fn stored_flash(&self, key: &str) -> Option<Named> {
+        let view = self.under_key(key.as_bytes());
+        let found = view.flash().filter(|found| found.generation.is_some())?;
+        Some(Named::new(key, &[found.json]))
     }
 
-    fn only_now(&self, key: &str) -> Option<Found<'_>> {
-        let (json, _) = self.put_at(key.as_bytes(), Layer::Now)?.value.as_ref()?;
-        Some(Found { json, generation: None, expires_at: None })
-    }
-
-    fn flash(&self, key: &str) -> Option<Found<'_>> {
-        self.flash_over(key, &self.under(key, Layer::Flash))
-    }
-
-    fn stored(&self, key: &str, layer: Layer) -> Option<Found<'_>> {
-        self.stored_over(key, layer, &self.under(key, layer))
-    }
-
-    /// What the loaded record of a layer holds under a key.
-    fn under(&self, key: &str, layer: Layer) -> Under<'_> {
-        self.base(layer).map_or_else(Under::default, |record| record.under(key, self.visible))
-    }
-
-    fn flash_over<'a>(&'a self, key: &str, under: &Under<'a>) -> Option<Found<'a>> {
-        if let Some(put) = self.put_at(key.as_bytes(), Layer::Flash) {
-            let json = &*put.value.as_ref()?.0;
-            return Some(Found { json, generation: None, expires_at: None });
+    /// What there is under a key.
+    fn under_key<'k>(&self, key: &'k [u8]) -> View<'_, 'k> {
+        let start = self.start_of(key);
+        let mut end = start;
+        while self.puts.get(end).is_some_and(|put| put.named.key() == key) {
+            end += 1;
         }
-        let (_, generation, json) = under.flash?;
-        Some(Found { json, generation: Some(generation), expires_at: None })
+        View { draft: self, key, puts: &self.puts[start..end], start }
     }
 
-    fn stored_over<'a>(&'a self, key: &str, layer: Layer, under: &Under<'a>) -> Option<Found<'a>> {
-        let (json, expires_at) = match self.put_at(key.as_bytes(), layer) {
-            Some(put) => put.value.as_ref().map(|(json, expires_at)| (&**json, *expires_at)),
-            None => under.stored,
-        }?;
-        let lives = expires_at.is_none_or(|expires_at| self.clock.now() < expires_at);
-        lives.then_some(Found { json, generation: None, expires_at })
+    /// Where the first that was put under a key lies, or would.
+    fn start_of(&self, key: &[u8]) -> usize {
+        /// Up to here it is cheaper to look at all than to halve what is looked at.
+        const FEW: usize = 8;
+        if self.puts.len() > FEW {
+            return self.puts.partition_point(|put| order(put.named.key(), key).is_lt());
+        }
+        let is_here = |put: &Put| order(put.named.key(), key).is_ge();
+        self.puts.iter().position(is_here).unwrap_or(self.puts.len())
     }
 
     /// The loaded record of a layer, where it still counts.
@@ -486,44 +496,47 @@ impl Draft {
     }
 
     /// Writes a value where the key lives: a permanent key stays permanent.
-    fn write(&mut self, key: &Arc<str>, value: Json, expiry: &Expiry) -> Result<(), Error> {
-        let permanent = self.stored(key, Layer::Permanent).is_some();
+    fn write(&mut self, value: &Named, expiry: &Expiry) -> Result<(), Error> {
+        let view = self.under_key(value.key());
+        let permanent = view.stored(Layer::Permanent).is_some();
         let layer = if permanent { Layer::Permanent } else { Layer::Ordinary };
         if permanent && matches!(expiry, Expiry::Set(Some(_))) {
             let why = "it is permanent, and what expires sooner is not";
-            return Err(Error::new(Kind::Inapplicable { key: key.to_string(), why }));
+            return Err(Error::new(Kind::Inapplicable { key: value.name().to_owned(), why }));
         }
         let expires_at = match expiry {
             Expiry::Set(expires_at) => *expires_at,
-            Expiry::Keep => self.stored(key, layer).and_then(|found| found.expires_at),
+            Expiry::Keep => view.stored(layer).and_then(|found| found.expires_at),
         };
-        check_size(key, value.len())?;
-        self.remove_flash(key);
-        self.put(key, layer, Some((value, expires_at)));
+        check_size(value)?;
+        let (position, hiding) = (view.position(layer), view.hiding());
+        self.put_at(
+            position,
+            Put { named: value.clone(), layer, content: Content::Value { expires_at } },
+        );
+        self.remove_hiding(value, hiding);
         Ok(())
     }
 
-    fn write_permanent(&mut self, entries: &[(Arc<str>, Json)]) -> Result<(), Error> {
+    fn write_permanent(&mut self, values: &[Named]) -> Result<(), Error> {
         match &self.permanent {
             Standing::Ended if self.hidden < Hidden::Everything => {
                 return Err(Error::gone(error::Record::Permanent));
             }
             _ => {}
         }
-        for (key, value) in entries {
-            check_size(key, value.len())?;
+        values.iter().try_for_each(check_size)?;
+        for value in values {
+            self.uncover(value);
+            self.remove(value, Layer::Ordinary);
+            self.put(value, Layer::Permanent, Content::Value { expires_at: None });
         }
-        for (key, value) in entries {
-            self.remove_flash(key);
-            self.remove(key, Layer::Ordinary);
-            self.put(key, Layer::Permanent, Some((value.clone(), None)));
-        }
-        self.renew |= !entries.is_empty();
+        self.renew |= !values.is_empty();
         Ok(())
     }
 
-    fn forget(&mut self, key: &Arc<str>) {
-        self.remove_flash(key);
+    fn forget(&mut self, key: &Named) {
+        self.uncover(key);
         self.remove(key, Layer::Permanent);
         self.remove(key, Layer::Ordinary);
     }
@@ -545,51 +558,147 @@ impl Draft {
         self.hidden = self.hidden.max(Hidden::Ordinary);
     }
 
-    fn remove_flash(&mut self, key: &Arc<str>) {
-        self.remove(key, Layer::Now);
-        if self.flash(key).is_some() {
-            self.put(key, Layer::Flash, None);
+    /// Removes what hides the stored value of a key.
+    fn uncover(&mut self, named: &Named) {
+        let hiding = self.under_key(named.key()).hiding();
+        self.remove_hiding(named, hiding);
+    }
+
+    fn remove_hiding(&mut self, named: &Named, hiding: Hiding) {
+        if hiding.now {
+            self.remove(named, Layer::Now);
+        }
+        if hiding.message {
+            self.put(named, Layer::Flash, Content::Removed);
         }
     }
 
     /// Removes a value from a layer, without a trace where there was none.
-    fn remove(&mut self, key: &Arc<str>, layer: Layer) {
-        if layer != Layer::Now && self.under(key, layer).stored.is_some() {
-            self.put(key, layer, None);
-        } else if let Ok(at) = self.position(key.as_bytes(), layer) {
+    fn remove(&mut self, named: &Named, layer: Layer) {
+        let recorded = self.under_key(named.key()).under(layer).value();
+        if layer != Layer::Now && recorded.is_some() {
+            self.put(named, layer, Content::Removed);
+        } else if let Ok(at) = self.under_key(named.key()).position(layer) {
             self.puts.remove(at);
         }
     }
 
-    fn put(&mut self, key: &Arc<str>, layer: Layer, value: Option<(Json, Option<Timestamp>)>) {
-        let key = key.clone();
-        match self.position(key.as_bytes(), layer) {
-            Ok(at) => self.puts[at].value = value,
-            Err(at) => self.puts.insert(at, Put { key, layer, value }),
+    fn put(&mut self, named: &Named, layer: Layer, content: Content) {
+        let position = self.under_key(named.key()).position(layer);
+        self.put_at(position, Put { named: named.clone(), layer, content });
+    }
+
+    fn put_at(&mut self, position: Result<usize, usize>, put: Put) {
+        match position {
+            Ok(at) => self.puts[at] = put,
+            Err(at) => self.puts.insert(at, put),
         }
     }
 
-    fn put_at(&self, key: &[u8], layer: Layer) -> Option<&Put> {
-        /// Up to here it is cheaper to look at all than to order what is looked at.
-        const FEW: usize = 8;
-        if self.puts.len() <= FEW {
-            return self.puts.iter().find(|put| put.layer == layer && put.key.as_bytes() == key);
-        }
-        self.position(key, layer).ok().map(|at| &self.puts[at])
+    fn put_in(&self, key: &[u8], layer: Layer) -> Option<&Put> {
+        self.under_key(key).put_in(layer)
+    }
+}
+
+/// What hides the stored value of a key.
+#[derive(Clone, Copy)]
+struct Hiding {
+    now: bool,
+    message: bool,
+}
+
+/// What there is under one key: what this request has put there, in the order of layers, over the records.
+#[derive(Clone, Copy)]
+struct View<'a, 'k> {
+    draft: &'a Draft,
+    key: &'k [u8],
+    puts: &'a [Put],
+    /// Where these begin among all.
+    start: usize,
+}
+
+impl<'a> View<'a, '_> {
+    #[inline]
+    fn get(&self) -> Option<Found<'a>> {
+        let under = self.under(Layer::Ordinary);
+        self.only_now()
+            .or_else(|| self.flash_over(&under))
+            .or_else(|| self.stored(Layer::Permanent))
+            .or_else(|| self.stored_over(Layer::Ordinary, &under))
     }
 
-    fn position(&self, key: &[u8], layer: Layer) -> Result<usize, usize> {
-        self.puts.binary_search_by(|put| (put.key.as_bytes(), put.layer).cmp(&(key, layer)))
+    #[inline]
+    fn only_now(&self) -> Option<Found<'a>> {
+        let (json, expires_at) = self.put_in(Layer::Now)?.value()?;
+        Some(Found { json, generation: None, expires_at })
+    }
+
+    #[inline]
+    fn flash(&self) -> Option<Found<'a>> {
+        // What no companion shows need not be looked for.
+        let is_seen = self.draft.visible != 0;
+        self.flash_over(&if is_seen { self.under(Layer::Flash) } else { Under::default() })
+    }
+
+    #[inline]
+    fn stored(&self, layer: Layer) -> Option<Found<'a>> {
+        self.stored_over(layer, &self.under(layer))
+    }
+
+    /// What the loaded record of a layer holds under the key.
+    #[inline]
+    fn under(&self, layer: Layer) -> Under<'a> {
+        match self.draft.base(layer) {
+            Some(record) => record.under(self.key),
+            None => Under::default(),
+        }
+    }
+
+    #[inline]
+    fn flash_over(&self, under: &Under<'a>) -> Option<Found<'a>> {
+        if let Some(put) = self.put_in(Layer::Flash) {
+            let (json, expires_at) = put.value()?;
+            return Some(Found { json, generation: None, expires_at });
+        }
+        let (generation, json) = under.message(self.draft.visible)?;
+        Some(Found { json, generation: Some(generation), expires_at: None })
+    }
+
+    #[inline]
+    fn stored_over(&self, layer: Layer, under: &Under<'a>) -> Option<Found<'a>> {
+        let (json, expires_at) = match self.put_in(layer) {
+            Some(put) => put.value(),
+            None => under.value(),
+        }?;
+        let lives = expires_at.is_none_or(|expires_at| self.draft.clock.now() < expires_at);
+        lives.then_some(Found { json, generation: None, expires_at })
+    }
+
+    #[inline]
+    fn put_in(&self, layer: Layer) -> Option<&'a Put> {
+        self.puts.iter().find(|put| put.layer == layer)
+    }
+
+    /// Where what was put in a layer lies among all that was put, or would.
+    #[inline]
+    fn position(&self, layer: Layer) -> Result<usize, usize> {
+        let found = self.puts.binary_search_by_key(&layer, |put| put.layer);
+        found.map(|at| self.start + at).map_err(|at| self.start + at)
+    }
+
+    #[inline]
+    fn hiding(&self) -> Hiding {
+        Hiding { now: self.only_now().is_some(), message: self.flash().is_some() }
     }
 }
 
 /// Refuses a value that fits no record.
-fn check_size(key: &str, value: usize) -> Result<(), Error> {
-    let size = key.len() + value;
+fn check_size(value: &Named) -> Result<(), Error> {
+    let size = value.text().len();
     if size <= LARGEST_RECORD {
         return Ok(());
     }
-    let largest = vec![(key.to_owned(), size)];
+    let largest = vec![(value.name().to_owned(), size)];
     Err(Error::new(Kind::TooLarge { size, limit: LARGEST_RECORD, largest }))
 }
 

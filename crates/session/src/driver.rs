@@ -6,7 +6,7 @@
 use crate::{
     draft::Live,
     error::Error,
-    memory::{Found, Memory},
+    memory::{Found, Kept, Memory},
     queue::Queue,
     record::Bytes,
     token::Token,
@@ -38,6 +38,9 @@ pub(crate) enum At {
     Ended { until: Timestamp },
     Nothing,
 }
+
+/// What became of a step that writes a record, and the record where the driver itself keeps it in memory.
+pub(crate) type Answer = (Outcome, Option<Kept>);
 
 impl Driver {
     /// The key of the record that a token opens.
@@ -108,12 +111,15 @@ impl Driver {
     pub(crate) async fn create(
         &self,
         key: &StoreKey,
-        new: NewRecord<'_>,
+        new: &NewRecord<'_>,
         now: Timestamp,
-    ) -> Result<Outcome, StoreError> {
+    ) -> Result<Answer, StoreError> {
         match self {
             Self::Memory(memory) => memory.create(key, new, now),
-            Self::Store(remote) => remote.within(remote.store.create(key, new, now)).await,
+            Self::Store(remote) => {
+                let outcome = remote.within(remote.store.create(key, *new, now)).await?;
+                Ok((outcome, None))
+            }
         }
     }
 
@@ -121,17 +127,17 @@ impl Driver {
         &self,
         key: &StoreKey,
         expected: Version,
-        change: Change<'_>,
-    ) -> Result<Outcome, StoreError> {
+        change: &Change<'_>,
+    ) -> Result<Answer, StoreError> {
         match self {
             Self::Memory(memory) => memory.commit(key, expected, change),
             Self::Store(remote) => {
-                let outcome = remote.within(remote.store.commit(key, expected, change)).await?;
+                let outcome = remote.within(remote.store.commit(key, expected, *change)).await?;
                 if outcome == Outcome::Committed(expected) {
                     // Whoever has read this version could commit over what was just written.
                     return Err(StoreError::refused("the store committed and left the version"));
                 }
-                Ok(outcome)
+                Ok((outcome, None))
             }
         }
     }
@@ -203,7 +209,7 @@ impl From<Loaded> for At {
     fn from(loaded: Loaded) -> Self {
         match loaded {
             Loaded::Live(stored) => Self::Record {
-                bytes: Bytes::Owned(stored.bytes.into()),
+                bytes: Bytes::Owned(Arc::new(stored.bytes)),
                 version: stored.version,
                 expires_at: stored.expires_at,
             },

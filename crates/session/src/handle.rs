@@ -16,13 +16,14 @@ use crate::{
     lines::Lines,
     load::{self, from_memory, load, tokens},
     sessions::Core,
+    turn::OwnTurn,
     value,
 };
 use dframework_session_store::{SessionId, StoreKey, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicUsize},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -51,9 +52,7 @@ pub(crate) struct Inner {
     pub(crate) request: Request,
     state: Mutex<State>,
     /// Whoever talks to a store for this request; commits of one request go one after the other.
-    pub(crate) turn: tokio::sync::Mutex<()>,
-    /// How many have the turn or wait for it.
-    pub(crate) busy: AtomicUsize,
+    pub(crate) turn: OwnTurn,
 }
 
 /// What the request's head said.
@@ -76,48 +75,38 @@ pub(crate) struct State {
     pub(crate) stage: Stage,
     /// The handler has used the session, so the response depends on it.
     pub(crate) used: bool,
-    /// What was loaded, with the changes; `None` until the session is used.
-    pub(crate) draft: Option<Box<Draft>>,
+    /// What was loaded and what became of it; `None` until the session is used. On the heap: most requests do
+    /// not use their session, and a handle without it is small.
+    pub(crate) work: Option<Box<Work>>,
+    /// The Set-Cookie lines of what has been committed.
+    pub(crate) lines: Lines,
+}
+
+/// What a request does with its session.
+pub(crate) struct Work {
+    /// What was loaded, with the changes.
+    pub(crate) draft: Draft,
     pub(crate) log: Log,
     /// Bit n: a flash value of generation n was read.
     pub(crate) read: u8,
     /// Bit n: this request made flash values of generation n.
     pub(crate) made: u8,
-    /// The permanent record that this request has made.
-    pub(crate) made_permanent: Option<StoreKey>,
     /// Bit n: generation n is kept for one more request.
     pub(crate) kept: u8,
-    /// The Set-Cookie lines of what has been committed.
-    pub(crate) lines: Lines,
+    /// The permanent record that this request has made.
+    pub(crate) made_permanent: Option<StoreKey>,
     /// What its commits have done and nobody has been told yet.
     pub(crate) events: Vec<Event>,
 }
 
 /// The loaded state, while it is locked.
-struct Loaded<'a> {
-    stage: Stage,
-    draft: &'a mut Draft,
-    log: &'a mut Log,
-    read: &'a mut u8,
-}
+struct Loaded<'a>(MutexGuard<'a, State>);
 
 impl SessionHandle {
     pub(crate) fn new(core: Arc<Core>, request: Request) -> Self {
-        let state = State {
-            stage: Stage::Open,
-            used: false,
-            draft: None,
-            log: Log::default(),
-            read: 0,
-            made: 0,
-            made_permanent: None,
-            kept: 0,
-            lines: Lines::default(),
-            events: Vec::new(),
-        };
-        let (state, turn) = (Mutex::new(state), tokio::sync::Mutex::new(()));
-        let busy = AtomicUsize::new(0);
-        Self(Arc::new(Inner { core, request, state, turn, busy }))
+        let lines = Lines::default();
+        let state = State { stage: Stage::Open, used: false, work: None, lines };
+        Self(Arc::new(Inner { core, request, state: Mutex::new(state), turn: OwnTurn::default() }))
     }
 
     /// The sessions that opened this handle.
@@ -135,7 +124,7 @@ impl SessionHandle {
     /// As there.
     pub async fn get<T: DeserializeOwned>(&self, key: impl KeyOf<T>) -> Result<Option<T>, Error> {
         let key = checked(key.name())?;
-        self.0.with(|mut loaded| loaded.read(key)).await?
+        self.0.loaded().await?.read(key)
     }
 
     /// Reads a value, or takes the default when there is none or it is null.
@@ -151,7 +140,7 @@ impl SessionHandle {
         D::Owned: DeserializeOwned,
     {
         let key = checked(key.name())?;
-        let found: Option<Option<D::Owned>> = self.0.with(|mut loaded| loaded.read(key)).await??;
+        let found: Option<Option<D::Owned>> = self.0.loaded().await?.read(key)?;
         Ok(found.flatten().unwrap_or_else(|| default.to_owned()))
     }
 
@@ -165,7 +154,7 @@ impl SessionHandle {
     pub async fn set<V: Serialize>(&self, key: impl Accepts<V>, value: V) -> Result<(), Error> {
         let key = checked(key.name())?;
         let value = value::encode(key, &value)?;
-        self.0.change(Operation::Set { key: key.into(), value, expires_at: None }).await
+        self.0.loaded().await?.change(Operation::Set { value, expires_at: None })
     }
 
     /// Stores each entry of a map or struct for ten years, in a cookie of its own.
@@ -176,8 +165,8 @@ impl SessionHandle {
     ///
     /// As there.
     pub async fn permanent(&self, map: impl Serialize) -> Result<(), Error> {
-        let entries = value::encode_entries(&map)?;
-        self.0.change(Operation::Permanent { entries }).await
+        let values = value::encode_entries(&map)?;
+        self.0.loaded().await?.change(Operation::Permanent { values })
     }
 
     /// Stores a message for this request and the next.
@@ -190,7 +179,7 @@ impl SessionHandle {
     pub async fn flash<V: Serialize>(&self, key: impl Accepts<V>, value: V) -> Result<(), Error> {
         let key = checked(key.name())?;
         let value = value::encode(key, &value)?;
-        self.0.change(Operation::Flash { key: key.into(), value }).await
+        self.0.loaded().await?.change(Operation::Flash { value })
     }
 
     /// Removes a value, several values, or with `..` the whole session and its cookies.
@@ -202,7 +191,7 @@ impl SessionHandle {
     /// As there.
     pub async fn forget(&self, what: impl Select) -> Result<(), Error> {
         match what.select()? {
-            Selection::Keys(keys) => self.0.change(Operation::Forget { keys }).await,
+            Selection::Keys(keys) => self.0.loaded().await?.change(Operation::Forget { keys }),
             Selection::Everything => self.destroy().await,
         }
     }
@@ -217,9 +206,9 @@ impl SessionHandle {
     pub async fn destroy(&self) -> Result<(), Error> {
         self.0.load().await?;
         let mut state = self.0.state();
-        state.log.destroy();
-        if let Some(draft) = &mut state.draft {
-            draft.destroy();
+        if let Some(work) = &mut state.work {
+            work.log.destroy();
+            work.draft.destroy();
         }
         Ok(())
     }
@@ -233,10 +222,8 @@ impl SessionHandle {
     /// As there.
     pub async fn has(&self, key: impl KeyName) -> Result<bool, Error> {
         let key = checked(key.name())?;
-        let holds = |loaded: Loaded<'_>| {
-            loaded.draft.get(key).is_some_and(|found| !value::is_null(found.json))
-        };
-        self.0.with(holds).await
+        let loaded = self.0.loaded().await?;
+        Ok(loaded.draft().get(key).is_some_and(|found| !value::is_null(found.json)))
     }
 
     /// Whether there is a value, null or not.
@@ -248,7 +235,7 @@ impl SessionHandle {
     /// As there.
     pub async fn exists(&self, key: impl KeyName) -> Result<bool, Error> {
         let key = checked(key.name())?;
-        self.0.with(|loaded| loaded.draft.get(key).is_some()).await
+        Ok(self.0.loaded().await?.draft().get(key).is_some())
     }
 
     /// Everything that `get` can see, as JSON values by name.
@@ -259,7 +246,7 @@ impl SessionHandle {
     ///
     /// As there.
     pub async fn all(&self) -> Result<serde_json::Map<String, serde_json::Value>, Error> {
-        self.0.with(|mut loaded| loaded.read_all()).await?
+        self.0.loaded().await?.read_all()
     }
 
     /// Adds to a number and returns the sum as this request sees it. Absent and null count as 0.
@@ -313,7 +300,7 @@ impl SessionHandle {
         let key = checked(key.name())?;
         let value = value::encode(key, &value)?;
         let expires_at = Some(self.0.core.clock.now().saturating_add(lifetime));
-        self.0.change(Operation::Set { key: key.into(), value, expires_at }).await
+        self.0.loaded().await?.change(Operation::Set { value, expires_at })
     }
 
     /// Shows a value to the rest of this request, and stores it nowhere.
@@ -326,7 +313,7 @@ impl SessionHandle {
     pub async fn now<V: Serialize>(&self, key: impl Accepts<V>, value: V) -> Result<(), Error> {
         let key = checked(key.name())?;
         let value = value::encode(key, &value)?;
-        self.0.change(Operation::Now { key: key.into(), value }).await
+        self.0.loaded().await?.change(Operation::Now { value })
     }
 
     /// Keeps all flash messages of earlier requests for one more request.
@@ -337,12 +324,11 @@ impl SessionHandle {
     ///
     /// As there.
     pub async fn reflash(&self) -> Result<(), Error> {
-        self.0.with(|_| ()).await?;
-        let mut state = self.0.state();
-        if state.stage == Stage::Late {
+        let mut loaded = self.0.loaded().await?;
+        if loaded.0.stage == Stage::Late {
             return Err(Error::new(Kind::Late { doing: "keeping flash messages" }));
         }
-        state.kept |= self.0.request.carried.flash;
+        loaded.work().kept |= self.0.request.carried.flash;
         Ok(())
     }
 
@@ -355,13 +341,11 @@ impl SessionHandle {
     /// As there.
     pub async fn keep(&self, keys: impl Select) -> Result<(), Error> {
         let Selection::Keys(keys) = keys.select()? else { return self.reflash().await };
-        let keep = |mut loaded: Loaded<'_>| {
-            keys.into_iter().try_for_each(|key| match loaded.draft.stored_flash(&key) {
-                Some(value) => loaded.change(Operation::Flash { key, value }),
-                None => Ok(()),
-            })
-        };
-        self.0.with(keep).await?
+        let mut loaded = self.0.loaded().await?;
+        keys.into_iter().try_for_each(|key| match loaded.draft().stored_flash(&key) {
+            Some(value) => loaded.change(Operation::Flash { value }),
+            None => Ok(()),
+        })
     }
 
     /// Empties the session: flash messages and ordinary values go. Permanent data, the owner, the token and the
@@ -372,7 +356,7 @@ impl SessionHandle {
     ///
     /// As there.
     pub async fn clear(&self) -> Result<(), Error> {
-        self.0.change(Operation::Clear).await
+        self.0.loaded().await?.change(Operation::Clear)
     }
 
     /// The names of everything that `get` can see, sorted.
@@ -383,9 +367,8 @@ impl SessionHandle {
     ///
     /// As there.
     pub async fn keys(&self) -> Result<Vec<String>, Error> {
-        let names =
-            |loaded: Loaded<'_>| loaded.draft.visible().into_keys().map(str::to_owned).collect();
-        self.0.with(names).await
+        let loaded = self.0.loaded().await?;
+        Ok(loaded.draft().visible().into_keys().map(str::to_owned).collect())
     }
 
     /// Reads a value and forgets it.
@@ -397,14 +380,12 @@ impl SessionHandle {
     /// As there.
     pub async fn pull<T: DeserializeOwned>(&self, key: impl KeyOf<T>) -> Result<Option<T>, Error> {
         let key = checked(key.name())?;
-        let pull = |mut loaded: Loaded<'_>| {
-            let value = loaded.read(key)?;
-            if loaded.draft.get(key).is_some() {
-                loaded.change(Operation::Forget { keys: vec![key.into()] })?;
-            }
-            Ok(value)
-        };
-        self.0.with(pull).await?
+        let mut loaded = self.0.loaded().await?;
+        let value = loaded.read(key)?;
+        if loaded.draft().get(key).is_some() {
+            loaded.change(Operation::Forget { keys: vec![key.into()] })?;
+        }
+        Ok(value)
     }
 
     /// Reads a value and removes it from the store at once: of several requests, one gets it.
@@ -420,7 +401,7 @@ impl SessionHandle {
     ) -> Result<Option<T>, Error> {
         let key: Arc<str> = checked(key.name())?.into();
         // Loads, and says what every verb says of a session that cannot be used.
-        self.0.with(|_| ()).await?;
+        drop(self.0.loaded().await?);
         let name = key.clone();
         let check = move |json: &[u8]| value::decode::<T>(&name, json).map(drop);
         match claim_to_the_end(self.0.clone(), key.clone(), check).await? {
@@ -493,13 +474,15 @@ impl SessionHandle {
         F: Future<Output = Result<T, E>>,
     {
         let key = checked(key.name())?;
-        if let Some(value) = self.0.with(|mut loaded| loaded.read(key)).await?? {
+        let stored = self.0.loaded().await?.read(key)?;
+        if let Some(value) = stored {
             return Ok(value);
         }
         let value = make().await?;
         let value = value::encode(key, &value)?;
-        self.0.change(Operation::Remember { key: key.into(), value }).await?;
-        Ok(self.0.with(|loaded| value::decode_exactly(key, loaded.draft.json(key))).await??)
+        self.0.loaded().await?.change(Operation::Remember { value })?;
+        let loaded = self.0.loaded().await?;
+        Ok(value::decode_exactly(key, loaded.draft().json(key))?)
     }
 
     /// Gives the session a new token; its data stays.
@@ -510,7 +493,7 @@ impl SessionHandle {
     ///
     /// As there.
     pub async fn regenerate(&self) -> Result<(), Error> {
-        self.0.change(Operation::Regenerate).await
+        self.0.loaded().await?.change(Operation::Regenerate)
     }
 
     /// Says whose session it is: the login.
@@ -523,7 +506,7 @@ impl SessionHandle {
     pub async fn set_owner(&self, owner: impl AsRef<str>) -> Result<(), Error> {
         let owner = owner.as_ref();
         match owner.len() {
-            1..=LONGEST_OWNER => self.0.change(Operation::SetOwner(owner.into())).await,
+            1..=LONGEST_OWNER => self.0.loaded().await?.change(Operation::SetOwner(owner.into())),
             0 => Err(Error::new(Kind::Owner { why: "must not be empty" })),
             _ => Err(Error::new(Kind::Owner { why: "has at most 255 bytes" })),
         }
@@ -537,7 +520,7 @@ impl SessionHandle {
     ///
     /// As there.
     pub async fn owner(&self) -> Result<Option<String>, Error> {
-        self.0.with(|loaded| loaded.draft.owner().map(str::to_owned)).await
+        Ok(self.0.loaded().await?.draft().owner().map(str::to_owned))
     }
 
     /// The public id of the stored session, for logs and lists; `None` before its first commit.
@@ -548,8 +531,8 @@ impl SessionHandle {
     ///
     /// As there.
     pub async fn id(&self) -> Result<Option<SessionId>, Error> {
-        let driver = &self.0.core.driver;
-        self.0.with(|loaded| loaded.draft.ordinary.live().map(|live| driver.id_of(live))).await
+        let loaded = self.0.loaded().await?;
+        Ok(loaded.draft().ordinary.live().map(|live| self.0.core.driver.id_of(live)))
     }
 
     /// Commits now; the request may go on.
@@ -609,21 +592,16 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Loads the records if nobody has, and looks at them.
-    async fn with<R>(&self, look: impl FnOnce(Loaded<'_>) -> R) -> Result<R, Error> {
-        self.load().await?;
-        let mut state = self.state();
-        let State { stage, draft: Some(draft), log, read, .. } = &mut *state else {
-            return Err(Error::new(Kind::Outside));
-        };
-        if !log.destroy {
-            draft.check_readable()?;
+    /// Loads the records if nobody has.
+    ///
+    /// Nothing may be awaited while this is held.
+    async fn loaded(&self) -> Result<Loaded<'_>, Error> {
+        if let Some(state) = self.load_now() {
+            return Loaded::of(state);
         }
-        Ok(look(Loaded { stage: *stage, draft, log, read }))
-    }
-
-    async fn change(&self, operation: Operation) -> Result<(), Error> {
-        self.with(|mut loaded| loaded.change(operation)).await?
+        // In a box, which only stores need: the future of every verb is moved about, and would be ten times as large.
+        Box::pin(self.load_from_store()).await?;
+        Loaded::of(self.state())
     }
 
     /// Carries a computation out, and reads what is there then.
@@ -633,70 +611,79 @@ impl Inner {
         compute: Compute,
         read: impl FnOnce(&str, &[u8]) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let compute = |mut loaded: Loaded<'_>| {
-            loaded.note_reading(&key);
-            loaded.change(Operation::Compute { key: key.clone(), compute })?;
-            read(&key, loaded.draft.json(&key))
-        };
-        self.with(compute).await?
+        let mut loaded = self.loaded().await?;
+        loaded.note_reading(&key);
+        loaded.change(Operation::Compute { key: key.clone(), compute })?;
+        read(&key, loaded.draft().json(&key))
     }
 
     /// Loads the records that the request's cookies name, once.
     async fn load(&self) -> Result<(), Error> {
-        match self.load_now() {
-            true => Ok(()),
-            false => self.load_from_store().await,
+        if self.load_now().is_none() {
+            Box::pin(self.load_from_store()).await?;
         }
+        Ok(())
     }
 
-    /// Loads what needs no waiting: whether everything is there now.
-    fn load_now(&self) -> bool {
+    /// Loads what needs no waiting: the state, if everything is there now.
+    fn load_now(&self) -> Option<MutexGuard<'_, State>> {
         let mut state = self.state();
         state.used = true;
-        if state.draft.is_some() {
-            return true;
+        if state.work.is_some() {
+            return Some(state);
         }
-        let Driver::Memory(memory) = &self.core.driver else { return false };
-        let Carried { session, permanent, .. } = &self.request.carried;
+        let Driver::Memory(memory) = &self.core.driver else { return None };
+        let carried = &self.request.carried;
+        let (session, permanent) = (&carried.session, carried.permanent());
         let now = self.core.clock.now();
         let loaded = from_memory(memory, session.iter(), permanent.iter(), now);
         let unknown = [&loaded.ordinary, &loaded.permanent].map(Standing::unknown_key);
-        state.draft = Some(self.draft(loaded));
+        state.work = Some(self.begin_work(loaded));
+        if unknown.iter().all(Option::is_none) {
+            return Some(state);
+        }
         drop(state);
         for key in unknown.into_iter().flatten() {
             self.tell_of_unusable(&Standing::Unknown { key }, now);
         }
-        true
+        Some(self.state())
     }
 
     async fn load_from_store(&self) -> Result<(), Error> {
-        let _turn = self.turn().await;
-        if self.state().draft.is_some() {
+        let _turn = self.turn.take().await;
+        if self.state().work.is_some() {
             return Ok(());
         }
-        let Carried { session, permanent, .. } = &self.request.carried;
+        let carried = &self.request.carried;
+        let (session, permanent) = (&carried.session, carried.permanent());
         let now = self.core.clock.now();
         let loaded = load(&self.core.driver, session.iter(), permanent.iter(), now).await?;
         self.tell_of_unusable(&loaded.ordinary, now);
         self.tell_of_unusable(&loaded.permanent, now);
         let mut state = self.state();
         // Another task may have been here first; its changes stand.
-        state.draft.get_or_insert_with(|| self.draft(loaded));
+        state.work.get_or_insert_with(|| self.begin_work(loaded));
         Ok(())
     }
 
-    fn draft(&self, loaded: load::Loaded) -> Box<Draft> {
-        Draft::boxed(loaded, self.request.carried.flash, self.core.clock.clone())
+    fn begin_work(&self, loaded: load::Loaded) -> Box<Work> {
+        // The allocation comes first, so that the rest is made where it stays.
+        let place = Box::new_uninit();
+        let draft = Draft::new(loaded, self.request.carried.flash, self.core.clock.clone());
+        let (log, events) = (Log::default(), Vec::new());
+        let (read, made, kept, made_permanent) = (0, 0, 0, None);
+        Box::write(place, Work { draft, log, read, made, kept, made_permanent, events })
     }
 
     /// Loads the records of this request again, for a replay.
     pub(crate) async fn reload(&self) -> Result<(Standing, Standing), Error> {
-        let (ordinary, permanent) = match &self.state().draft {
-            Some(draft) => (draft.ordinary.clone(), draft.permanent.clone()),
+        let (ordinary, permanent) = match &self.state().work {
+            Some(work) => (work.draft.ordinary.clone(), work.draft.permanent.clone()),
             None => return Ok((Standing::Absent, Standing::Absent)),
         };
-        let Carried { session, permanent: carried, .. } = &self.request.carried;
-        let (one, other) = (tokens(&ordinary, session), tokens(&permanent, carried));
+        let carried = &self.request.carried;
+        let one = tokens(&ordinary, &carried.session);
+        let other = tokens(&permanent, carried.permanent());
         let now = self.core.clock.now();
         let loaded = load(&self.core.driver, one.iter(), other.iter(), now).await?;
         let (new_ordinary, new_permanent) = (loaded.ordinary, loaded.permanent);
@@ -706,19 +693,19 @@ impl Inner {
 
     /// Where the ordinary record is, if it lives.
     pub(crate) fn ordinary_key(&self) -> Option<StoreKey> {
-        self.state().draft.as_ref()?.ordinary.live().map(|live| live.key)
+        self.state().work.as_ref()?.draft.ordinary.live().map(|live| live.key)
     }
 
     /// The key at which commits of this request meet others.
     pub(crate) fn queue_key(&self) -> Option<StoreKey> {
         let state = self.state();
-        let draft = state.draft.as_ref()?;
+        let draft = &state.work.as_ref()?.draft;
         draft.ordinary.key().or_else(|| draft.permanent.key())
     }
 
     /// The id of the session that the request has, or else of the one that its cookie named.
     pub(crate) fn id_in(&self, state: &State) -> Option<SessionId> {
-        let recorded = state.draft.as_ref().and_then(|draft| draft.ordinary.recorded_key());
+        let recorded = state.work.as_ref().and_then(|work| work.draft.ordinary.recorded_key());
         let carried = || self.request.carried.session.iter().next();
         let key = recorded.or_else(|| carried().map(|token| self.core.driver.key_of(token)))?;
         Some(self.core.driver.id_at(&key))
@@ -739,46 +726,70 @@ impl Inner {
     }
 }
 
-impl Loaded<'_> {
+impl<'a> Loaded<'a> {
+    /// The state in which something was loaded, where nothing forbids to work on it.
+    fn of(state: MutexGuard<'a, State>) -> Result<Self, Error> {
+        match &state.work {
+            Some(work) if !work.log.destroy => work.draft.check_readable()?,
+            Some(_) => {}
+            None => return Err(Error::new(Kind::Outside)),
+        }
+        Ok(Self(state))
+    }
+
+    fn work(&mut self) -> &mut Work {
+        self.0.work.as_mut().expect("`of` saw it")
+    }
+
+    fn draft(&self) -> &Draft {
+        &self.0.work.as_ref().expect("`of` saw it").draft
+    }
+
     /// Reads a value; a flash value counts as read, which is what ages it in scripts' requests.
     fn read<T: DeserializeOwned>(&mut self, key: &str) -> Result<Option<T>, Error> {
-        let Some(found) = self.draft.get(key) else { return Ok(None) };
-        found.note_in(self.read);
+        let Work { draft, read, .. } = self.work();
+        let Some(found) = draft.get(key) else { return Ok(None) };
+        found.note_in(read);
         value::decode(key, found.json)
     }
 
     fn read_all(&mut self) -> Result<serde_json::Map<String, serde_json::Value>, Error> {
+        let Work { draft, read, .. } = self.work();
         let mut all = serde_json::Map::new();
-        for (key, found) in self.draft.visible() {
-            found.note_in(self.read);
+        for (key, found) in draft.visible() {
+            found.note_in(read);
             all.insert(key.to_owned(), value::decode_exactly(key, found.json)?);
         }
         Ok(all)
     }
 
     fn note_reading(&mut self, key: &str) {
-        if let Some(found) = self.draft.get(key) {
-            found.note_in(self.read);
+        let Work { draft, read, .. } = self.work();
+        if let Some(found) = draft.get(key) {
+            found.note_in(read);
         }
     }
 
     /// Carries a change out and logs it, or does neither.
     fn change(&mut self, operation: Operation) -> Result<(), Error> {
-        let is_login = matches!(operation, Operation::Regenerate | Operation::SetOwner(_));
-        let makes_anew = self.log.begins_anew() || is_login;
-        let is_stored = !matches!(operation, Operation::Now { .. });
-        if self.draft.ordinary.is_ended() && !makes_anew && is_stored {
+        let stage = self.0.stage;
+        let Work { draft, log, .. } = self.work();
+        let needs_session = !matches!(
+            operation,
+            Operation::Regenerate | Operation::SetOwner(_) | Operation::Now { .. }
+        );
+        if draft.ordinary.is_ended() && needs_session && !log.begins_anew() {
             return Err(Error::gone(error::Record::Session));
         }
-        if self.stage == Stage::Late && self.draft.needs_cookie(&operation) {
+        if stage == Stage::Late && draft.needs_cookie(&operation) {
             return Err(Error::new(Kind::Late { doing: operation.doing() }));
         }
         // The same owner again changes nothing, and is no login when the log is replayed.
-        if matches!(&operation, Operation::SetOwner(owner) if self.draft.owner() == Some(owner)) {
+        if matches!(&operation, Operation::SetOwner(owner) if draft.owner() == Some(owner)) {
             return Ok(());
         }
-        self.draft.apply(&operation)?;
-        self.log.push(operation);
+        draft.apply(&operation)?;
+        log.push(operation);
         Ok(())
     }
 }
@@ -803,9 +814,10 @@ impl Inner {
         }
         state.stage = Stage::Late;
         // A `save` that is under way is carried to its end.
-        let Ok(_turn) = self.turn.try_lock() else { return };
-        let abandoned = state.abandon_destroy();
-        state.log.forget();
+        let Some(_turn) = self.turn.try_take() else { return };
+        let Some(work) = &mut state.work else { return };
+        let abandoned = work.abandon_destroy();
+        work.log.forget();
         drop(state);
         if let Some(abandoned) = abandoned {
             self.core.end_detached(abandoned);
@@ -813,29 +825,30 @@ impl Inner {
     }
 }
 
-impl State {
+impl Work {
     /// What a `destroy` was to end that no commit will carry out.
     fn abandon_destroy(&mut self) -> Option<Abandoned> {
-        let draft = self.draft.as_ref().filter(|_| self.log.destroy)?;
-        let abandoned = (!draft.ordinary.is_ended()).then(|| Abandoned {
+        let Self { draft, log, .. } = self;
+        let is_to_end = log.destroy && !draft.ordinary.is_ended();
+        log.destroy = false;
+        is_to_end.then(|| Abandoned {
             ordinary: Target::of(draft),
             others: draft.others.clone(),
             permanent: draft.permanent.recorded_key(),
-            earlier_ends: self.log.earlier_ends(),
-        });
-        self.log.destroy = false;
-        abandoned
+            earlier_ends: log.earlier_ends(),
+        })
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let drops_changes = state.stage == Stage::Late && state.log.has_changes();
-        if state.events.is_empty() && !state.log.destroy && !drops_changes {
+        let Some(work) = &mut state.work else { return };
+        let drops_changes = state.stage == Stage::Late && work.log.has_changes();
+        if work.events.is_empty() && !work.log.destroy && !drops_changes {
             return;
         }
-        let abandoned = state.abandon_destroy();
+        let abandoned = work.abandon_destroy();
         self.tell_noted();
         if let Some(abandoned) = abandoned {
             self.core.end_detached(abandoned);
@@ -843,7 +856,8 @@ impl Drop for Inner {
         if drops_changes {
             let dropped = || {
                 let state = self.state();
-                let names = state.log.keys().into_iter().map(str::to_owned).collect();
+                let keys = state.work.as_ref().map_or_else(Vec::new, |work| work.log.keys());
+                let names = keys.into_iter().map(str::to_owned).collect();
                 Event::ChangesDropped { id: self.id_in(&state), names }
             };
             self.core.listeners.tell(Name::ChangesDropped, dropped);

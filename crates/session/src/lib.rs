@@ -123,6 +123,7 @@ mod event;
 mod key;
 mod lines;
 mod queue;
+mod turn;
 mod value;
 
 mod memory;

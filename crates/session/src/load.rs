@@ -40,11 +40,11 @@ pub(crate) async fn load<'a>(
     }
     let keys: Vec<StoreKey> = tokens.iter().map(|token| driver.key_of(token)).collect();
     let show = |position: usize, at| {
-        let found = only_its_own(judge(tokens[position], keys[position], at, now));
+        let (token, key) = (tokens[position], keys[position]);
         if position < ordinary_count {
-            loaded.meet_ordinary(found);
+            loaded.meet_ordinary(judge(token, key, at, now, is_ordinary));
         } else {
-            loaded.meet_permanent(found);
+            loaded.meet_permanent(judge(token, key, at, now, is_permanent));
         }
     };
     driver.load(&keys, show).await?;
@@ -59,12 +59,12 @@ pub(crate) fn from_memory<'a>(
     now: Timestamp,
 ) -> Loaded {
     let mut loaded = Loaded::nothing(now);
-    let found = |token: &Token| {
+    let found = |token: &Token, fits| {
         let key = token.in_process_key();
-        judge(*token, key, memory.load(&key).into(), now)
+        judge(*token, key, memory.load(&key).into(), now, fits)
     };
-    session.for_each(|token| loaded.meet_ordinary(found(token)));
-    permanent.for_each(|token| loaded.meet_permanent(found(token)));
+    session.for_each(|token| loaded.meet_ordinary(found(token, is_ordinary)));
+    permanent.for_each(|token| loaded.meet_permanent(found(token, is_permanent)));
     loaded
 }
 
@@ -75,14 +75,14 @@ impl Loaded {
 
     fn meet_ordinary(&mut self, found: Standing) {
         if let (Some(_), Some(other)) = (self.ordinary.live(), found.live()) {
-            self.others.extend(is_ordinary(&other.record).then_some(other.key));
+            self.others.push(other.key);
         } else {
-            consider(&mut self.ordinary, found, is_ordinary);
+            consider(&mut self.ordinary, found);
         }
     }
 
     fn meet_permanent(&mut self, found: Standing) {
-        consider(&mut self.permanent, found, is_permanent);
+        consider(&mut self.permanent, found);
     }
 }
 
@@ -96,8 +96,8 @@ pub(crate) fn tokens(standing: &Standing, carried: &Tokens) -> Vec<Token> {
 }
 
 /// Takes what one of several tokens opens into account. The first live record wins; an ended token says more
-/// than an unknown one. A record of the other nature was not made for this cookie: it counts for nothing.
-fn consider(standing: &mut Standing, found: Standing, has_nature: impl Fn(&Record) -> bool) {
+/// than an unknown one.
+fn consider(standing: &mut Standing, found: Standing) {
     let rank = |standing: &Standing| match standing {
         Standing::Absent => 0,
         Standing::Unknown { .. } => 1,
@@ -105,8 +105,7 @@ fn consider(standing: &mut Standing, found: Standing, has_nature: impl Fn(&Recor
         Standing::Ended => 3,
         Standing::Live(_) => 4,
     };
-    let fits = found.live().is_none_or(|live| has_nature(&live.record));
-    if fits && rank(&found) > rank(standing) {
+    if rank(&found) > rank(standing) {
         *standing = found;
     }
 }
@@ -119,30 +118,26 @@ fn is_permanent(record: &Record) -> bool {
     record.nature() == Nature::Permanent
 }
 
-/// Takes what a store answers for a key only if it was written for that key: a store that mixes up its answers
-/// must not show anybody another's session.
-fn only_its_own(found: Standing) -> Standing {
-    match found {
-        Standing::Live(Live { key, record, .. }) if !record.is_for_key(&key) => {
-            let why = match record.names_a_key() {
-                true => "it was written for another session",
-                false => "it does not say for which session it was written",
-            };
-            Standing::Corrupt { key, why }
-        }
-        found => found,
-    }
-}
-
 /// What the clock and the record itself say of what a store holds.
-fn judge(token: Token, key: StoreKey, at: At, now: Timestamp) -> Standing {
+///
+/// A store that mixes up its answers must not show anybody another's session. A record that does not fit was not
+/// made for this cookie: it counts for nothing.
+fn judge(
+    token: Token,
+    key: StoreKey,
+    at: At,
+    now: Timestamp,
+    fits: fn(&Record) -> bool,
+) -> Standing {
     match at {
         At::Record { bytes, version, expires_at } if now < expires_at => {
             match Record::parse(bytes) {
-                Ok(record) if now < record.absolute() => {
-                    Standing::Live(Live { token, key, version, expires_at, record })
-                }
-                Ok(_) => Standing::Unknown { key },
+                Ok(record) if record.absolute() <= now => Standing::Unknown { key },
+                Ok(record) => match record.check_key(&key) {
+                    Ok(()) if !fits(&record) => Standing::Absent,
+                    Ok(()) => Standing::Live(Live { token, key, version, expires_at, record }),
+                    Err(why) => Standing::Corrupt { key, why },
+                },
                 Err(why) => Standing::Corrupt { key, why },
             }
         }

@@ -28,6 +28,7 @@ use self::{
     room::{Reserved, Room, Size},
     shard::{Place, Shard},
 };
+use crate::driver::Answer;
 use dframework_session_store::{
     Change, NewRecord, Outcome, SessionId, StoreError, StoreKey, Timestamp, Tombstone, Version,
 };
@@ -72,7 +73,7 @@ pub(crate) struct Memory {
 
 /// How one try at a step ended.
 enum Attempt {
-    Done(Outcome),
+    Done(Answer),
     Refused(&'static str),
     /// Nothing was done: this much room is needed first, and no lock may be held while it is made.
     Short(Size),
@@ -123,9 +124,9 @@ impl Memory {
     pub(crate) fn create(
         &self,
         key: &StoreKey,
-        new: NewRecord<'_>,
+        new: &NewRecord<'_>,
         now: Timestamp,
-    ) -> Result<Outcome, StoreError> {
+    ) -> Result<Answer, StoreError> {
         self.evictions.pay_for_one(now);
         let content = Content::new(new.bytes, new.owner, new.meta, new.expires_at)?;
         let record = Kept::record(*key, Version(1), new.created, &content);
@@ -150,8 +151,8 @@ impl Memory {
         &self,
         key: &StoreKey,
         expected: Version,
-        change: Change<'_>,
-    ) -> Result<Outcome, StoreError> {
+        change: &Change<'_>,
+    ) -> Result<Answer, StoreError> {
         let content = Content::new(change.bytes, change.owner, change.meta, change.expires_at)?;
         // Without this, everything else would be evicted before it turned out to be of no use.
         if !self.room.could_hold(content.size()) {
@@ -221,11 +222,11 @@ impl Memory {
         &self,
         spare: Option<&StoreKey>,
         mut attempt: impl FnMut(&mut Reserved<'_>) -> Attempt,
-    ) -> Result<Outcome, StoreError> {
+    ) -> Result<Answer, StoreError> {
         let mut reserved = self.room.nothing();
         loop {
             match attempt(&mut reserved) {
-                Attempt::Done(outcome) => return Ok(outcome),
+                Attempt::Done(answer) => return Ok(answer),
                 Attempt::Refused(why) => return Err(StoreError::refused(why)),
                 Attempt::Short(need) => {
                     drop(reserved);
@@ -243,10 +244,10 @@ impl Memory {
         if !reserved.cover(record.size()) {
             return Attempt::Short(record.size());
         }
-        self.write(&mut shard, place, record.clone());
+        self.write(&mut shard, place, record);
         reserved.settle(record.size(), Size::default());
         self.sweep_on(&mut shard, place);
-        Attempt::Done(Outcome::Committed(record.version()))
+        committed(record.clone())
     }
 
     fn try_create_over(
@@ -261,7 +262,9 @@ impl Memory {
             return Attempt::Refused(TAKEN);
         }
         match pair.shard(presented).get(presented) {
-            Some(standing) if !standing.has_expired(now) => return Attempt::Done(Outcome::Gone),
+            Some(standing) if !standing.has_expired(now) => {
+                return Attempt::Done((Outcome::Gone, None));
+            }
             Some(_) => self.remove(pair.shard(presented), presented),
             None => {}
         }
@@ -269,11 +272,11 @@ impl Memory {
         if !reserved.cover(came) {
             return Attempt::Short(came);
         }
-        self.write(pair.shard(presented), presented, ended.clone());
-        self.write(pair.shard(place), place, record.clone());
+        self.write(pair.shard(presented), presented, ended);
+        self.write(pair.shard(place), place, record);
         reserved.settle(came, Size::default());
         self.sweep_on(pair.shard(place), place);
-        Attempt::Done(Outcome::Committed(record.version()))
+        committed(record.clone())
     }
 
     fn try_replace(
@@ -284,20 +287,20 @@ impl Memory {
         reserved: &mut Reserved<'_>,
     ) -> Attempt {
         let mut shard = self.lock(place);
-        let old = match record_with(&shard, place, expected) {
-            Ok(old) => old,
-            Err(outcome) => return Attempt::Done(outcome),
+        let (position, old) = match record_with(&shard, place, expected) {
+            Ok(found) => found,
+            Err(outcome) => return Attempt::Done((outcome, None)),
         };
         let growth = content.size().beyond(old.size());
         if !reserved.cover(growth) {
             return Attempt::Short(growth);
         }
         let new = Kept::record(place.key, next(expected), old.created(), content);
-        let (came, went) = (new.size(), old.size());
-        self.write(&mut shard, place, new);
-        reserved.settle(came, went);
+        let old = shard.replace(position, new.clone());
+        self.owners.follow(Some(&old), Some(&new));
+        reserved.settle(new.size(), old.size());
         self.sweep_on(&mut shard, place);
-        Attempt::Done(Outcome::Committed(next(expected)))
+        committed(new)
     }
 
     fn try_move(
@@ -310,8 +313,8 @@ impl Memory {
     ) -> Attempt {
         let mut pair = self.lock_both(from, to);
         let (created, went) = match record_with(pair.shard(from), from, expected) {
-            Ok(old) => (old.created(), old.size()),
-            Err(outcome) => return Attempt::Done(outcome),
+            Ok((_, old)) => (old.created(), old.size()),
+            Err(outcome) => return Attempt::Done((outcome, None)),
         };
         if pair.shard(to).get(to).is_some() {
             return Attempt::Refused(TAKEN);
@@ -322,11 +325,11 @@ impl Memory {
             return Attempt::Short(growth);
         }
         let moved = Kept::record(to.key, next(expected), created, content);
-        self.write(pair.shard(from), from, ended.clone());
-        self.write(pair.shard(to), to, moved);
+        self.write(pair.shard(from), from, ended);
+        self.write(pair.shard(to), to, &moved);
         reserved.settle(came, went);
         self.sweep_on(pair.shard(to), to);
-        Attempt::Done(Outcome::Committed(next(expected)))
+        committed(moved)
     }
 
     fn end_if(
@@ -342,15 +345,15 @@ impl Memory {
         let went = record.size();
         let tombstone = Kept::tombstone(place.key, remember_until);
         let came = tombstone.size();
-        self.write(shard, place, tombstone);
+        self.write(shard, place, &tombstone);
         self.room.exchange(came, went);
         true
     }
 
     /// Puts an entry at its key and has the owner index follow. The caller counts it.
-    fn write(&self, shard: &mut Shard, place: &Place, new: Kept) {
-        self.owners.follow(shard.get(place), Some(&new));
-        shard.put(place, new);
+    fn write(&self, shard: &mut Shard, place: &Place, new: &Kept) {
+        let old = shard.put(place, new.clone());
+        self.owners.follow(old.as_ref(), Some(new));
     }
 
     fn remove(&self, shard: &mut Shard, place: &Place) {
@@ -384,6 +387,10 @@ impl Memory {
     }
 }
 
+fn committed(kept: Kept) -> Attempt {
+    Attempt::Done((Outcome::Committed(kept.version()), Some(kept)))
+}
+
 const TAKEN: &str = "the key of a new record is taken";
 
 fn next(version: Version) -> Version {
@@ -394,13 +401,19 @@ fn record_at<'a>(shard: &'a Shard, place: &Place) -> Option<&'a Kept> {
     shard.get(place).filter(|kept| kept.is_record())
 }
 
+/// The record of this key with its position, if it has this version.
 fn record_with<'a>(
     shard: &'a Shard,
     place: &Place,
     expected: Version,
-) -> Result<&'a Kept, Outcome> {
-    let record = record_at(shard, place).ok_or(Outcome::Gone)?;
-    if record.version() == expected { Ok(record) } else { Err(Outcome::Conflict) }
+) -> Result<(usize, &'a Kept), Outcome> {
+    let position = shard.position(place).ok_or(Outcome::Gone)?;
+    let kept = shard.at(position);
+    match (kept.is_record(), kept.version() == expected) {
+        (false, _) => Err(Outcome::Gone),
+        (true, false) => Err(Outcome::Conflict),
+        (true, true) => Ok((position, kept)),
+    }
 }
 
 /// The locked shards of two keys, which may be one.
@@ -449,7 +462,7 @@ mod tests {
     fn create(memory: &Memory, number: u8, now: u64, expires_at: u64) {
         let now = Timestamp::from_millis(now);
         let new = NewRecord::new(b"", now, Timestamp::from_millis(expires_at));
-        memory.create(&key(number), new, now).unwrap();
+        memory.create(&key(number), &new, now).unwrap();
     }
 
     /// A table for two sessions, and the ids that it has given up.
@@ -516,16 +529,16 @@ mod tests {
         change.owner = Some("42");
         for number in 1..=5 {
             create(&memory, number, 0, 1_000);
-            memory.commit(&key(number), Version(1), change).unwrap();
+            memory.commit(&key(number), Version(1), &change).unwrap();
         }
         memory.end(&key(1), LATER);
         memory.end_owned_by("42", Some(&key(5)), LATER);
         create(&memory, 6, 0, 2_000);
         change.move_to = Some(key(7));
-        memory.commit(&key(6), Version(1), change).unwrap();
+        memory.commit(&key(6), Version(1), &change).unwrap();
         assert_eq!(memory.owners.keys("42", None, usize::MAX), [key(5), key(7)]);
 
-        memory.commit(&key(7), Version(2), Change::new(b"", LATER)).unwrap();
+        memory.commit(&key(7), Version(2), &Change::new(b"", LATER)).unwrap();
         memory.delete_expired(LATER, usize::MAX);
         assert_eq!(memory.owners.keys("42", None, usize::MAX), []);
     }
@@ -535,7 +548,7 @@ mod tests {
         let memory = Memory::new(9, usize::MAX, Keys::Tokens);
         create(&memory, 1, 0, 1_000);
         let Found::Live(kept) = memory.load(&key(1)) else { panic!("no record") };
-        memory.commit(&key(1), Version(1), Change::new(b"new", LATER)).unwrap();
+        memory.commit(&key(1), Version(1), &Change::new(b"new", LATER)).unwrap();
         memory.end(&key(1), LATER);
         assert_eq!((kept.bytes(), kept.version()), (&b""[..], Version(1)));
     }

@@ -18,7 +18,7 @@
 //! it expires; 0x80 to 0x87, a flash value of that generation with the instant at which it was made. Entries
 //! are sorted by key, then kind, each pair at most once. Fields are sorted by tag.
 
-use crate::{memory::Kept, stealth::Plain};
+use crate::{key::order, memory::Kept, stealth::Plain};
 use dframework_session_store::{StoreKey, Timestamp};
 use std::{cmp::Ordering, ops::Range, sync::Arc};
 
@@ -27,6 +27,8 @@ pub(crate) const LARGEST_RECORD: usize = 1 << 20;
 
 const FORMAT: u8 = 1;
 const HEADER: usize = 24;
+/// What stands before the time, the key and the value of an entry.
+const FRONT: usize = 7;
 const PERMANENT: u8 = 0x80;
 const OWNER: u8 = 1;
 const STAMP: u8 = 2;
@@ -35,14 +37,15 @@ const STAMP_LENGTH: usize = 16;
 const KIND_PLAIN: u8 = 0;
 const KIND_EXPIRING: u8 = 1;
 const KIND_FLASH: u8 = 0x80;
+const SLOT_OF_VALUE: u8 = 0;
 
 /// The bytes of a record, shared with whoever keeps them.
 #[derive(Clone)]
 pub(crate) enum Bytes {
     /// In the memory store.
     Kept(Kept),
-    /// Fetched from a store, or just written.
-    Owned(Arc<[u8]>),
+    /// Fetched from a store, or written for one.
+    Owned(Arc<Vec<u8>>),
     /// Sealed in a cookie, and opened.
     Opened(Plain),
 }
@@ -58,8 +61,11 @@ impl AsRef<[u8]> for Bytes {
 }
 
 /// A record whose structure has been checked once, so that reading it cannot fail.
-#[derive(Clone)]
-pub(crate) struct Record(Bytes);
+#[derive(Clone, Default)]
+pub(crate) struct Record<B = Bytes>(B);
+
+/// A record that was written and that nobody keeps yet.
+pub(crate) type Written = Record<Vec<u8>>;
 
 /// Which of a user's two records it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -102,45 +108,170 @@ pub(crate) enum Sort {
     Flash { generation: u8, at: Timestamp },
 }
 
+impl Sort {
+    /// Under one key, the value stands before the messages, and those in the order of their generations.
+    pub(crate) fn slot(self) -> u8 {
+        match self {
+            Self::Stored { .. } => SLOT_OF_VALUE,
+            Self::Flash { generation, .. } => KIND_FLASH | generation,
+        }
+    }
+}
+
 /// A value and its name, in place.
 #[derive(Clone, Copy)]
 pub(crate) struct Entry<'a> {
     /// UTF-8. Only who shows it reads it as text: keys are ordered and compared by their bytes.
     pub(crate) key: &'a [u8],
-    pub(crate) sort: Sort,
     pub(crate) value: &'a [u8],
-    /// The entry as a record holds it, to be copied; empty for one that no record holds yet.
+    /// The entry as the record holds it.
     raw: &'a [u8],
 }
 
 impl<'a> Entry<'a> {
-    /// An entry that no record holds yet.
-    pub(crate) fn new(key: &'a str, sort: Sort, value: &'a [u8]) -> Self {
-        Self { key: key.as_bytes(), sort, value, raw: &[] }
-    }
-
     /// The name as text.
     pub(crate) fn name(&self) -> &'a str {
         // Checked when it came from outside, and a `&str` where this process wrote it.
         std::str::from_utf8(self.key).unwrap_or_default()
     }
 
-    /// How many bytes the entry takes in a record.
+    /// How many bytes the entry takes.
     pub(crate) fn size(&self) -> usize {
-        if !self.raw.is_empty() {
-            return self.raw.len();
-        }
-        let time = if let Sort::Stored { expires_at: None } = self.sort { 0 } else { 8 };
-        7 + time + self.key.len() + self.value.len()
+        self.raw.len()
     }
 
-    /// The order in which entries stand; two that are equal cannot be in one record.
-    pub(crate) fn place(&self, other: &Self) -> Ordering {
-        let slot = |sort| match sort {
-            Sort::Stored { .. } => 0,
-            Sort::Flash { generation, .. } => generation + 1,
+    /// How the entry is kept.
+    pub(crate) fn sort(&self) -> Sort {
+        let at = || time_at(self.raw, FRONT);
+        match self.raw[0] {
+            KIND_PLAIN => Sort::Stored { expires_at: None },
+            KIND_EXPIRING => Sort::Stored { expires_at: Some(at()) },
+            kind => Sort::Flash { generation: kind & 7, at: at() },
+        }
+    }
+
+    /// Whether it is a flash message.
+    pub(crate) fn is_message(&self) -> bool {
+        self.raw[0] >= KIND_FLASH
+    }
+
+    /// Where the entry stands among the others: what stands under one key is ordered by its slot.
+    pub(crate) fn place(&self) -> (&'a [u8], u8) {
+        (self.key, if self.is_message() { self.raw[0] } else { SLOT_OF_VALUE })
+    }
+}
+
+/// The entries of a record, in their order.
+#[derive(Clone, Default)]
+pub(crate) struct Entries<'a>(&'a [u8]);
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = Entry<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Entry<'a>> {
+        let (entry, after) = entry(self.0).ok()?;
+        self.0 = after;
+        Some(entry)
+    }
+}
+
+/// A record in the making. Its entries are added in their order.
+pub(crate) struct Writer {
+    out: Vec<u8>,
+    entries: u32,
+}
+
+impl Writer {
+    /// Begins with the header. `room` is what the entries take at most.
+    pub(crate) fn new(header: &Header<'_>, room: usize) -> Self {
+        let owner = header.owner.map_or(0, |owner| 3 + owner.len());
+        let stamp = header.stamp.map_or(0, |_| 3 + STAMP_LENGTH);
+        let fields = owner + stamp + header.unknown.len();
+        let mut out = Vec::with_capacity(HEADER + fields + room);
+        let mut front = [0; HEADER];
+        (front[0], front[1]) = (FORMAT, header.nature.to_byte());
+        front[2..4].copy_from_slice(&length16(fields).to_le_bytes());
+        front[8..16].copy_from_slice(&header.created.as_millis().to_le_bytes());
+        front[16..].copy_from_slice(&header.absolute.as_millis().to_le_bytes());
+        out.extend_from_slice(&front);
+        if let Some(owner) = header.owner {
+            write_field(&mut out, OWNER, owner.as_bytes());
+        }
+        if let Some(stamp) = header.stamp {
+            // The key is not known yet: `for_key` fills it in.
+            write_field(&mut out, STAMP, &u128::from(stamp).to_le_bytes());
+        }
+        out.extend_from_slice(header.unknown);
+        Self { out, entries: 0 }
+    }
+
+    /// How many bytes an entry takes with a name and a value of this length together.
+    pub(crate) fn room_for(text: usize) -> usize {
+        FRONT + 8 + text
+    }
+
+    /// Adds an entry of another record.
+    pub(crate) fn keep(&mut self, entry: Entry<'_>) {
+        self.out.extend_from_slice(entry.raw);
+        self.entries += 1;
+    }
+
+    /// Adds an entry. `text` is its name, which has `key_length` bytes, and its value behind it.
+    pub(crate) fn put(&mut self, sort: Sort, key_length: usize, text: &[u8]) {
+        let (kind, time) = match sort {
+            Sort::Stored { expires_at: None } => (KIND_PLAIN, None),
+            Sort::Stored { expires_at } => (KIND_EXPIRING, expires_at),
+            Sort::Flash { generation, at } => (KIND_FLASH + generation, Some(at)),
         };
-        self.key.cmp(other.key).then_with(|| slot(self.sort).cmp(&slot(other.sort)))
+        let [key_low, key_high] = length16(key_length).to_le_bytes();
+        let [a, b, c, d] = length32(text.len() - key_length).to_le_bytes();
+        self.out.extend_from_slice(&[kind, key_low, key_high, a, b, c, d]);
+        if let Some(time) = time {
+            self.out.extend_from_slice(&time.as_millis().to_le_bytes());
+        }
+        self.out.extend_from_slice(text);
+        self.entries += 1;
+    }
+
+    /// Whether no entry was added.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries == 0
+    }
+
+    /// The entries that were added.
+    pub(crate) fn entries(&self) -> Entries<'_> {
+        entries(&self.out)
+    }
+
+    /// How many bytes the record has by now.
+    pub(crate) fn size(&self) -> usize {
+        self.out.len()
+    }
+
+    /// The record; the writer itself where it would be too large.
+    pub(crate) fn finish(self) -> Result<Written, Self> {
+        if self.out.len() > LARGEST_RECORD {
+            return Err(self);
+        }
+        let Self { mut out, entries } = self;
+        out[4..8].copy_from_slice(&entries.to_le_bytes());
+        debug_assert_eq!(check(&out), Ok(()), "what is written can be read");
+        Ok(Record(out))
+    }
+}
+
+impl Written {
+    /// Says in the stamp, if there is one, that the record is written for this key.
+    pub(crate) fn stamp_for(&mut self, key: &StoreKey) {
+        if let Some(place) = place_of_key(&self.0) {
+            self.0[place].copy_from_slice(beginning(key));
+        }
+    }
+
+    /// The record where a store keeps it.
+    pub(crate) fn kept_as(self, kept: Option<Kept>) -> Record {
+        Record(kept.map_or_else(|| Bytes::Owned(Arc::new(self.0)), Bytes::Kept))
     }
 }
 
@@ -157,44 +288,27 @@ impl Record {
         Ok(Self(bytes))
     }
 
-    /// Writes a record of entries in their order.
+    /// Checks that what a store brings was written for this key.
     ///
-    /// The error is the size of a record that would be too large.
-    pub(crate) fn write(header: &Header<'_>, entries: &[Entry<'_>]) -> Result<Self, usize> {
-        debug_assert!(entries.is_sorted_by(|one, next| one.place(next).is_lt()), "out of order");
-        let owner = header.owner.map_or(0, |owner| 3 + owner.len());
-        let stamp = header.stamp.map_or(0, |_| 3 + STAMP_LENGTH);
-        let fields = owner + stamp + header.unknown.len();
-        let size = HEADER + fields + entries.iter().map(Entry::size).sum::<usize>();
-        if size > LARGEST_RECORD {
-            return Err(size);
+    /// The error says why it was not.
+    pub(crate) fn check_key(&self, key: &StoreKey) -> Result<(), &'static str> {
+        let Bytes::Owned(bytes) = &self.0 else { return Ok(()) };
+        match place_of_key(bytes) {
+            Some(place) if bytes[place.clone()] == *beginning(key) => Ok(()),
+            Some(_) => Err("it was written for another session"),
+            None => Err("it does not say for which session it was written"),
         }
-        let mut out = Vec::with_capacity(size);
-        out.extend_from_slice(&[FORMAT, header.nature.to_byte()]);
-        out.extend_from_slice(&length16(fields).to_le_bytes());
-        out.extend_from_slice(&length32(entries.len()).to_le_bytes());
-        out.extend_from_slice(&header.created.as_millis().to_le_bytes());
-        out.extend_from_slice(&header.absolute.as_millis().to_le_bytes());
-        if let Some(owner) = header.owner {
-            write_field(&mut out, OWNER, owner.as_bytes());
-        }
-        if let Some(stamp) = header.stamp {
-            // The key is not known yet: `for_key` fills it in.
-            write_field(&mut out, STAMP, &u128::from(stamp).to_le_bytes());
-        }
-        out.extend_from_slice(header.unknown);
-        for entry in entries {
-            match entry.raw {
-                [] => write_entry(&mut out, entry),
-                raw => out.extend_from_slice(raw),
-            }
-        }
-        debug_assert_eq!(out.len(), size, "sizes are counted as they are written");
-        Ok(Self(Bytes::Owned(out.into())))
     }
+}
 
+impl<B: AsRef<[u8]>> Record<B> {
     pub(crate) fn bytes(&self) -> &[u8] {
         self.0.as_ref()
+    }
+
+    /// When the session began.
+    pub(crate) fn created(&self) -> Timestamp {
+        time_at(self.bytes(), 8)
     }
 
     /// When the session ends, however much it is used.
@@ -207,16 +321,19 @@ impl Record {
         nature(self.bytes()[1]).unwrap_or(Nature::Permanent)
     }
 
+    /// Whose session it is.
+    pub(crate) fn owner(&self) -> Option<&str> {
+        owner(fields(self.bytes())).0
+    }
+
     pub(crate) fn header(&self) -> Header<'_> {
         let bytes = self.bytes();
-        let fields = &bytes[HEADER..HEADER + fields_length(bytes)];
-        let (owner, fields) = take(OWNER, fields);
+        let (owner, fields) = owner(fields(bytes));
         let (stamp, unknown) = take(STAMP, fields);
-        let owner = owner.and_then(|owner| std::str::from_utf8(owner).ok());
         let stamp = stamp.and_then(<[u8]>::first_chunk).copied().map(u64::from_le_bytes);
         Header {
             created: time_at(bytes, 8),
-            absolute: self.absolute(),
+            absolute: time_at(bytes, 16),
             nature: self.nature(),
             owner,
             stamp,
@@ -224,72 +341,63 @@ impl Record {
         }
     }
 
-    /// The same record for this key, where it is stamped.
-    pub(crate) fn for_key(&self, key: &StoreKey) -> Self {
-        let Some(place) = self.place_of_key() else { return self.clone() };
-        let mut bytes: Arc<[u8]> = self.bytes().into();
-        Arc::make_mut(&mut bytes)[place].copy_from_slice(beginning(key));
-        Self(Bytes::Owned(bytes))
+    pub(crate) fn entries(&self) -> Entries<'_> {
+        entries(self.bytes())
     }
 
-    /// Whether the record is stamped as one for this key.
-    pub(crate) fn is_for_key(&self, key: &StoreKey) -> bool {
-        self.place_of_key().is_some_and(|place| self.bytes()[place] == *beginning(key))
-    }
-
-    /// Whether the record says for which key it was written.
-    pub(crate) fn names_a_key(&self) -> bool {
-        self.place_of_key().is_some()
-    }
-
-    /// Where the stamp says for which key the record was written.
-    fn place_of_key(&self) -> Option<Range<usize>> {
-        let bytes = self.bytes();
-        let (_, fields) = take(OWNER, &bytes[HEADER..HEADER + fields_length(bytes)]);
-        let stamp = take(STAMP, fields).0.filter(|stamp| stamp.len() == STAMP_LENGTH)?;
-        let start = HEADER + fields_length(bytes) - fields.len() + 3;
-        Some(start + stamp.len() / 2..start + stamp.len())
-    }
-
-    pub(crate) fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
-        let bytes = self.bytes();
-        let mut rest = &bytes[HEADER + fields_length(bytes)..];
-        std::iter::from_fn(move || {
-            let (entry, after) = entry(rest).ok()?;
-            rest = after;
-            Some(entry)
-        })
-    }
-
-    /// How many entries there are.
-    pub(crate) fn count(&self) -> usize {
-        u32_at(self.bytes(), 4) as usize
-    }
-
-    /// What stands under one key, messages only of the generations in `visible`: one look at each entry.
-    pub(crate) fn under(&self, key: &str, visible: u8) -> Under<'_> {
-        let mut under = Under::default();
-        for entry in self.entries().filter(|entry| entry.key == key.as_bytes()) {
-            match entry.sort {
-                Sort::Stored { expires_at } => under.stored = Some((entry.value, expires_at)),
-                Sort::Flash { generation, at } if visible & (1 << generation) != 0 => {
-                    let message = (at, generation, entry.value);
-                    under.flash = under.flash.max(Some(message));
-                }
-                Sort::Flash { .. } => {}
+    /// The entries from the first one under this key on; none if there is none.
+    pub(crate) fn under(&self, key: &[u8]) -> Under<'_> {
+        let mut entries = self.entries();
+        loop {
+            let from_here = entries.clone();
+            // They are in order, so what follows a greater one need not be looked at.
+            match entries.next().map_or(Ordering::Greater, |entry| order(entry.key, key)) {
+                Ordering::Less => {}
+                Ordering::Equal => return Under(from_here),
+                Ordering::Greater => return Under::default(),
             }
         }
-        under
     }
 }
 
-/// What a record holds under one key.
-#[derive(Default)]
-pub(crate) struct Under<'a> {
+/// What a record holds under one key: its entries, and what follows them.
+#[derive(Clone, Default)]
+pub(crate) struct Under<'a>(Entries<'a>);
+
+impl<'a> Under<'a> {
     /// The value, and when it expires.
-    pub(crate) stored: Option<(&'a [u8], Option<Timestamp>)>,
-    /// The newest message: when it was made, its generation, and the value.
-    pub(crate) flash: Option<(Timestamp, u8, &'a [u8])>,
+    pub(crate) fn value(&self) -> Option<(&'a [u8], Option<Timestamp>)> {
+        // It stands before the messages.
+        let first = self.0.clone().next()?;
+        match first.sort() {
+            Sort::Stored { expires_at } => Some((first.value, expires_at)),
+            Sort::Flash { .. } => None,
+        }
+    }
+
+    /// The newest message of the generations in `visible`: its generation, and the value.
+    pub(crate) fn message(&self, visible: u8) -> Option<(u8, &'a [u8])> {
+        if visible == 0 {
+            return None;
+        }
+        let first = self.0.clone().next()?;
+        let under_key = self.0.clone().take_while(|entry| entry.key == first.key);
+        let messages = under_key.filter_map(|entry| match entry.sort() {
+            Sort::Flash { generation, at } if visible & (1 << generation) != 0 => {
+                Some((at, generation, entry.value))
+            }
+            _ => None,
+        });
+        messages.max().map(|(_, generation, value)| (generation, value))
+    }
+}
+
+/// Where the stamp says for which key a record was written.
+fn place_of_key(bytes: &[u8]) -> Option<Range<usize>> {
+    let (_, fields) = take(OWNER, fields(bytes));
+    let stamp = take(STAMP, fields).0.filter(|stamp| stamp.len() == STAMP_LENGTH)?;
+    let start = HEADER + fields_length(bytes) - fields.len() + 3;
+    Some(start + stamp.len() / 2..start + stamp.len())
 }
 
 /// What a stamp holds of a key: enough that no two sessions are taken for each other.
@@ -330,17 +438,17 @@ fn check(bytes: &[u8]) -> Result<(), &'static str> {
     let (fields, mut rest) = bytes[HEADER..].split_at(fields_length(bytes));
     check_fields(fields)?;
     let mut count = 0;
-    let mut previous: Option<Entry<'_>> = None;
+    let mut previous: Option<(&[u8], u8)> = None;
     while !rest.is_empty() {
         let (entry, after) = entry(rest)?;
         // Most keys are ASCII, which takes a fraction of the instructions to see.
         if !entry.key.is_ascii() {
             std::str::from_utf8(entry.key).map_err(|_| "a key is not UTF-8")?;
         }
-        if previous.is_some_and(|previous| previous.place(&entry).is_ge()) {
+        if previous >= Some(entry.place()) {
             return Err("its entries are out of order");
         }
-        previous = Some(entry);
+        previous = Some(entry.place());
         rest = after;
         count += 1;
     }
@@ -367,41 +475,36 @@ fn check_fields(mut fields: &[u8]) -> Result<(), &'static str> {
 
 /// The first entry, and what follows it.
 fn entry(bytes: &[u8]) -> Result<(Entry<'_>, &[u8]), &'static str> {
-    let (front, rest) = bytes.split_at_checked(7).ok_or(TRUNCATED)?;
-    let key_length = usize::from(u16::from_le_bytes([front[1], front[2]]));
-    let value_length = u32::from_le_bytes([front[3], front[4], front[5], front[6]]) as usize;
-    let (sort, rest) = match front[0] {
-        KIND_PLAIN => (Sort::Stored { expires_at: None }, rest),
-        KIND_EXPIRING => {
-            let (at, rest) = time(rest)?;
-            (Sort::Stored { expires_at: Some(at) }, rest)
-        }
-        kind @ KIND_FLASH..=0x87 => {
-            let (at, rest) = time(rest)?;
-            (Sort::Flash { generation: kind - KIND_FLASH, at }, rest)
-        }
+    let (&[kind, key_low, key_high, a, b, c, d], rest) =
+        bytes.split_first_chunk::<FRONT>().ok_or(TRUNCATED)?;
+    let key_length = usize::from(u16::from_le_bytes([key_low, key_high]));
+    let value_length = u32::from_le_bytes([a, b, c, d]) as usize;
+    let time = match kind {
+        KIND_PLAIN => 0,
+        KIND_EXPIRING | KIND_FLASH..=0x87 => 8,
         _ => return Err("it has an entry of an unknown kind"),
     };
+    let (_, rest) = rest.split_at_checked(time).ok_or(TRUNCATED)?;
     let (key, rest) = rest.split_at_checked(key_length).ok_or(TRUNCATED)?;
     let (value, rest) = rest.split_at_checked(value_length).ok_or(TRUNCATED)?;
     let raw = &bytes[..bytes.len() - rest.len()];
-    Ok((Entry { key, sort, value, raw }, rest))
+    Ok((Entry { key, value, raw }, rest))
 }
 
-fn write_entry(out: &mut Vec<u8>, entry: &Entry<'_>) {
-    let (kind, time) = match entry.sort {
-        Sort::Stored { expires_at: None } => (KIND_PLAIN, None),
-        Sort::Stored { expires_at } => (KIND_EXPIRING, expires_at),
-        Sort::Flash { generation, at } => (KIND_FLASH + generation, Some(at)),
-    };
-    out.push(kind);
-    out.extend_from_slice(&length16(entry.key.len()).to_le_bytes());
-    out.extend_from_slice(&length32(entry.value.len()).to_le_bytes());
-    if let Some(time) = time {
-        out.extend_from_slice(&time.as_millis().to_le_bytes());
-    }
-    out.extend_from_slice(entry.key);
-    out.extend_from_slice(entry.value);
+/// The entries of a record's bytes.
+fn entries(bytes: &[u8]) -> Entries<'_> {
+    Entries(&bytes[HEADER + fields_length(bytes)..])
+}
+
+/// The tagged fields of a record's bytes.
+fn fields(bytes: &[u8]) -> &[u8] {
+    &bytes[HEADER..HEADER + fields_length(bytes)]
+}
+
+/// The owner that the fields name, and what follows it.
+fn owner(fields: &[u8]) -> (Option<&str>, &[u8]) {
+    let (owner, rest) = take(OWNER, fields);
+    (owner.and_then(|owner| std::str::from_utf8(owner).ok()), rest)
 }
 
 /// The first tagged field: its tag, its bytes, and what follows it.
@@ -424,11 +527,6 @@ fn write_field(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
     out.push(tag);
     out.extend_from_slice(&length16(bytes.len()).to_le_bytes());
     out.extend_from_slice(bytes);
-}
-
-fn time(bytes: &[u8]) -> Result<(Timestamp, &[u8]), &'static str> {
-    let (millis, rest) = bytes.split_first_chunk().ok_or(TRUNCATED)?;
-    Ok((Timestamp::from_millis(u64::from_le_bytes(*millis)), rest))
 }
 
 fn fields_length(bytes: &[u8]) -> usize {

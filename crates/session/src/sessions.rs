@@ -13,7 +13,7 @@ use crate::{
     event::{Event, Listeners, Name},
     facade::Session,
     flash::Purpose,
-    handle::{Request, SessionHandle},
+    handle::{Inner, Request, SessionHandle},
     memory::{Keys, Memory},
     queue::Queue,
     scope,
@@ -371,7 +371,7 @@ impl Sessions {
         if doubled {
             self.0.listeners.tell_of_doubled_cookie(self.0.clock.now());
         }
-        let minds = carried.flash != 0 || carried.permanent.was_carried();
+        let minds = carried.has_companions();
         let field = |field: LazyField<'a>| if minds { field() } else { None };
         let purpose = Purpose::of(head.method, field(head.fetch_dest), field(head.purpose));
         let https = head.scheme == Some("https");
@@ -407,6 +407,9 @@ impl Sessions {
         head: ResponseHead<'_>,
     ) -> Result<HeadChanges, CommitError> {
         let inner = &handle.0;
+        if inner.finish_unused() {
+            return Ok(HeadChanges::default());
+        }
         if let Some(changes) = inner.finish_idle(head) {
             return Ok(changes);
         }
@@ -426,8 +429,17 @@ impl Sessions {
         handle: &SessionHandle,
         head: ResponseHead<'_>,
     ) -> Result<HeadChanges, CommitError> {
-        let inner = &handle.0;
-        if let Some(changes) = inner.finish_idle(head) {
+        if handle.0.finish_unused() {
+            return Ok(HeadChanges::default());
+        }
+        handle.0.commit_now(head)
+    }
+}
+
+impl Inner {
+    /// As [`Sessions::commit_now`], for a session that was used.
+    pub(crate) fn commit_now(&self, head: ResponseHead<'_>) -> Result<HeadChanges, CommitError> {
+        if let Some(changes) = self.finish_idle(head) {
             return Ok(changes);
         }
         let occasion = Occasion::Head { status: head.status };
@@ -435,16 +447,16 @@ impl Sessions {
             let error = Error::new(Kind::WouldBlock);
             CommitError { error, head: HeadChanges::default() }
         };
-        if self.0.driver.waits() {
-            return match inner.has_nothing_to_do(occasion) {
-                Ok(true) => inner.finish(Ok(()), head),
+        if self.core.driver.waits() {
+            return match self.has_nothing_to_do(occasion) {
+                Ok(true) => self.finish(Ok(()), head),
                 Ok(false) => Err(would_block()),
-                Err(error) => inner.finish(Err(error), head),
+                Err(error) => self.finish(Err(error), head),
             };
         }
         // In memory the only wait is for another commit of this very request, before anything is done.
-        match pin!(inner.commit(occasion)).poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(committed) => inner.finish(committed, head),
+        match pin!(self.commit(occasion)).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(committed) => self.finish(committed, head),
             Poll::Pending => Err(would_block()),
         }
     }

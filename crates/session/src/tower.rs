@@ -82,14 +82,18 @@ where
         let outer = self.sessions.running();
         let is_outer_one_answering = outer.is_some();
         let handle = outer.unwrap_or_else(|| open(&self.sessions, &request));
-        let entered = scope::enter(handle.clone());
-        let future = self.inner.call(request);
-        drop(entered);
-        let state = match is_outer_one_answering {
-            true => State::Passing { future },
-            false => State::Running { future },
-        };
-        ResponseFuture { handle: Some(handle), state }
+        let _entered = scope::enter(handle.clone());
+        let handle = Some(handle);
+        match is_outer_one_answering {
+            true => {
+                let future = self.inner.call(request);
+                ResponseFuture { handle, state: State::Passing { future } }
+            }
+            false => {
+                let future = self.inner.call(request);
+                ResponseFuture { handle, state: State::Running { future } }
+            }
+        }
     }
 }
 
@@ -170,12 +174,12 @@ where
                     break ready!(poll_in(handle, future, context));
                 }
                 StateProjection::Running { future } => {
-                    let response = match ready!(poll_in(handle, future, context)) {
+                    let mut response = match ready!(poll_in(handle, future, context)) {
                         Ok(response) => response,
                         Err(error) => return Poll::Ready(Err(error)),
                     };
-                    match respond::commit_now(handle, &response) {
-                        Ok(committed) => break Ok(respond::answer(response, committed)),
+                    match respond::commit_now(handle, &mut response) {
+                        Ok(()) => break Ok(response),
                         Err(commit) => {
                             let response = Some(response);
                             let entered = scope::enter(handle.clone());
@@ -186,8 +190,9 @@ where
                 }
                 StateProjection::Committing { commit, response } => {
                     let committed = ready!(commit.as_mut().poll(context));
-                    let response = response.take().expect(POLLED_AFTER_ITS_END);
-                    break Ok(respond::answer(response, committed));
+                    let mut response = response.take().expect(POLLED_AFTER_ITS_END);
+                    respond::answer(&mut response, committed);
+                    break Ok(response);
                 }
                 StateProjection::Ended => panic!("{POLLED_AFTER_ITS_END}"),
             }

@@ -5,33 +5,26 @@
 
 mod check;
 mod entries;
+mod named;
 
 pub(crate) use entries::encode_entries;
+pub(crate) use named::Named;
 
 use crate::{
     change::Refusal,
     error::{Error, Kind},
 };
+use named::Unfinished;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::ser::{CompactFormatter, Formatter, Serializer};
-use smallvec::SmallVec;
-use std::{
-    io::{self, Write},
-    sync::Arc,
-};
+use std::io::{self, Write};
 
 /// How deep lists and objects may be nested: what is deeper does not read back.
 const DEEPEST: u32 = 127;
 
-/// The JSON text of a value. Its bytes: nobody reads it as text but a parser that checks them anyway.
-pub(crate) type Json = Arc<[u8]>;
-
-/// Most values are written without a buffer of their own.
-type Buffer = SmallVec<[u8; 256]>;
-
 /// Writes a value as JSON text.
-pub(crate) fn encode<V: Serialize + ?Sized>(key: &str, value: &V) -> Result<Json, Error> {
-    let mut text = Buffer::new();
+pub(crate) fn encode<V: Serialize + ?Sized>(key: &str, value: &V) -> Result<Named, Error> {
+    let mut text = Unfinished::new(key);
     let mut watch = Watch::default();
     let written = value.serialize(&mut Serializer::with_formatter(&mut text, &mut watch));
     if watch.deepest > DEEPEST {
@@ -46,7 +39,7 @@ pub(crate) fn encode<V: Serialize + ?Sized>(key: &str, value: &V) -> Result<Json
     if watch.null && !check::is_finite(value) {
         return Err(refused(key, "it holds a float that is not a number or infinite"));
     }
-    Ok(text.as_slice().into())
+    Ok(text.finish())
 }
 
 /// Reads JSON text; `null` is `None` unless `T` has a reading of its own for it.
@@ -66,14 +59,15 @@ pub(crate) fn decode_exactly<T: DeserializeOwned>(key: &str, json: &[u8]) -> Res
 }
 
 /// Appends a list that is not empty to a list. Absent and null are an empty one.
-pub(crate) fn append(key: &str, list: Option<&[u8]>, more: &[u8]) -> Result<Json, Refusal> {
-    let Some(json) = list.filter(|json| !is_null(json)) else { return Ok(more.into()) };
+pub(crate) fn append(key: &str, list: Option<&[u8]>, more: &Named) -> Result<Named, Refusal> {
+    let Some(json) = list.filter(|json| !is_null(json)) else { return Ok(more.clone()) };
     let list = json.trim_ascii();
-    let (Some(items), Some(more)) = (list.strip_suffix(b"]"), more.strip_prefix(b"[")) else {
+    let (Some(items), Some(more)) = (list.strip_suffix(b"]"), more.json().strip_prefix(b"["))
+    else {
         return Err(Refusal::Error(wrong_type::<Vec<()>>(key, json)));
     };
     let separator: &[u8] = if items.trim_ascii_end() == b"[" { b"" } else { b"," };
-    Ok([items, separator, more].concat().into())
+    Ok(Named::new(key, &[items, separator, more]))
 }
 
 /// Whether this text is the JSON `null`.

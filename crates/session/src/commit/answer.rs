@@ -9,7 +9,7 @@ use crate::{
     sessions::{CommitError, HeadChanges, ResponseHead},
     token::Token,
 };
-use std::sync::{MutexGuard, atomic::Ordering};
+use std::sync::MutexGuard;
 
 /// After this many days a navigation sends `.p` again, since browsers forget it 400 days after it was set.
 const RESEND_AFTER_DAYS: u64 = 30;
@@ -17,21 +17,24 @@ const RESEND_AFTER_DAYS: u64 = 30;
 impl Inner {
     /// The flash generations that this response ends: bit n stands for generation n.
     pub(super) fn aged(&self, state: &State, moment: Moment) -> u8 {
-        // A handler whose session could not be loaded has shown no message.
-        let has_failed = state.used && state.draft.is_none();
-        match moment {
-            Moment::Answer if !has_failed => {
-                let aged = self.request.purpose.aged(self.request.carried.flash, state.read);
-                aged & !state.made & !state.kept
+        let carried = self.request.carried.flash;
+        match (moment, &state.work) {
+            (Moment::Answer, Some(work)) => {
+                self.request.purpose.aged(carried, work.read) & !work.made & !work.kept
             }
+            // A handler whose session could not be loaded has shown no message.
+            (Moment::Answer, None) if !state.used => self.request.purpose.aged(carried, 0),
             _ => 0,
         }
     }
 
     /// The lines that need no commit: messages that have been shown go, `.p` is sent again.
     fn finish_cookies(&self, state: &mut State, moment: Moment) {
-        let ended = state.draft.as_ref().is_some_and(|draft| draft.ordinary.is_ended());
-        if moment != Moment::Answer || ended {
+        // Only what the request brought can go, or be sent again.
+        if !self.request.carried.has_companions() || moment != Moment::Answer {
+            return;
+        }
+        if state.work.as_ref().is_some_and(|work| work.draft.ordinary.is_ended()) {
             return;
         }
         let cookies = &self.core.cookies;
@@ -47,29 +50,35 @@ impl Inner {
     }
 
     fn permanent_to_send_again(&self, state: &State) -> Option<Token> {
-        let live = state.draft.as_ref()?.permanent.live()?;
+        let live = state.work.as_ref()?.draft.permanent.live()?;
         let carried = &self.request.carried;
-        if !carried.permanent.iter().any(|token| *token == live.token) {
+        if !carried.permanent().iter().any(|token| *token == live.token) {
             return None;
         }
         let today = day(self.core.clock.now());
-        let is_due = today.saturating_sub(carried.permanent_sent) >= RESEND_AFTER_DAYS;
+        let is_due = today.saturating_sub(carried.permanent_sent()) >= RESEND_AFTER_DAYS;
         (is_due && self.request.purpose.shows_a_page()).then_some(live.token)
     }
 
-    /// Ends a request that has not used its session, or changed nothing in it, unless something is to be
-    /// written for it all the same.
-    pub(crate) fn finish_idle(&self, head: ResponseHead<'_>) -> Option<HeadChanges> {
+    /// Ends a request that has not used its session; returns whether it is one.
+    ///
+    /// A page that does not look at its messages shows them no longer all the same, so its head is not done.
+    pub(crate) fn finish_unused(&self) -> bool {
         let mut state = self.state();
-        // A page that does not look at its messages shows them no longer all the same.
-        if !state.used && self.request.carried.flash == 0 {
+        let is_unused = !state.used && self.request.carried.flash == 0;
+        if is_unused {
             state.stage = Stage::Late;
-            return Some(HeadChanges::default());
         }
+        is_unused
+    }
+
+    /// Ends a request that has changed nothing in its session, unless something is to be written for it all
+    /// the same.
+    pub(crate) fn finish_idle(&self, head: ResponseHead<'_>) -> Option<HeadChanges> {
+        let state = self.state();
         let moment = Occasion::Head { status: head.status }.moment(Stage::Open);
         // Whoever has the turn may still have something to send.
-        let is_busy = self.busy.load(Ordering::SeqCst) > 0;
-        if is_busy || moment == Moment::Upgrade || !self.is_idle(&state) {
+        if self.turn.is_busy() || moment == Moment::Upgrade || !self.is_idle(&state) {
             return None;
         }
         Some(self.answer(state, moment, head.cache_control.is_some()))
@@ -77,12 +86,10 @@ impl Inner {
 
     /// Whether a commit now would do nothing.
     fn is_idle(&self, state: &State) -> bool {
-        let Some(draft) = &state.draft else { return state.log.is_empty() };
-        let now = self.core.clock.now();
+        let Some(work) = &state.work else { return true };
+        let (draft, now) = (&work.draft, self.core.clock.now());
         let is_due = |live| self.core.lifetimes.touch(live, now).is_some();
-        state.log.is_empty()
-            && !draft.has_expired(now)
-            && !draft.ordinary.live().is_some_and(is_due)
+        work.log.is_empty() && !draft.ordinary.live().is_some_and(is_due)
     }
 
     /// Ends the part of the request that could send cookies, and says what its head must carry.
@@ -106,9 +113,9 @@ impl Inner {
         state.end_head();
         // Nobody can save these any more in a way that the client would learn of. A `destroy` that has not
         // been carried out is tried once more when the handle goes.
-        if self.turn.try_lock().is_ok() {
-            state.log.forget();
-            state.log.refused = None;
+        if let (Some(_turn), Some(work)) = (self.turn.try_take(), &mut state.work) {
+            work.log.forget();
+            work.log.refused = None;
         }
         // The response that stands in for the application's has no fields yet.
         let head = Self::head_changes(&mut state, false);
@@ -137,7 +144,7 @@ impl Inner {
 
     /// Tells what was noted, with nothing locked any more.
     fn tell(&self, state: MutexGuard<'_, State>, changes: &HeadChanges) {
-        let is_untold = !state.events.is_empty();
+        let is_untold = state.work.as_ref().is_some_and(|work| !work.events.is_empty());
         drop(state);
         if is_untold {
             self.tell_noted();
@@ -166,6 +173,8 @@ impl State {
     /// The head is sent: what it gave the browser is no longer this request's alone.
     fn end_head(&mut self) {
         self.stage = Stage::Late;
-        self.made_permanent = None;
+        if let Some(work) = &mut self.work {
+            work.made_permanent = None;
+        }
     }
 }

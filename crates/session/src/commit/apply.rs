@@ -8,12 +8,12 @@ use crate::{
     change::Unsettled,
     cookie::Which,
     draft::{Live, Standing},
-    driver::{At, Driver},
+    driver::{Answer, At, Driver},
     error::{self, Error},
     event::Event,
     handle::Request,
     lines::Lines,
-    record::Record,
+    record,
     sessions::Core,
     token::Token,
 };
@@ -37,7 +37,7 @@ pub(super) struct Progress {
     /// The permanent record that this commit made.
     pub(super) made_permanent: Option<StoreKey>,
     /// The ordinary record as it is now, where this commit changed it.
-    pub(super) ordinary: Option<Standing>,
+    pub(super) ordinary: Option<Live>,
     /// Until when tombstones are kept that earlier tries of `destroy` may have left.
     pub(super) earlier_ends: Vec<Timestamp>,
     /// Until when a touch lets the ordinary record live.
@@ -57,6 +57,12 @@ pub(super) struct Done {
     pub(super) permanent: Option<Standing>,
     /// The step that was tried last: if its outcome is unknown, this is what would tell.
     pub(super) unsettled: Option<Unsettled>,
+}
+
+impl Done {
+    pub(super) fn is_nothing(&self) -> bool {
+        self.ended.is_none() && self.permanent.is_none() && self.unsettled.is_none()
+    }
 }
 
 /// How far a `destroy` has come.
@@ -79,7 +85,7 @@ pub(super) enum Round {
 pub(super) async fn apply(
     core: &Core,
     request: &Request,
-    plan: &Plan,
+    plan: &mut Plan,
     progress: &mut Progress,
     now: Timestamp,
 ) -> Result<Round, Error> {
@@ -90,27 +96,29 @@ pub(super) async fn apply(
         return Ok(Round::Overtaken);
     }
     progress.done.unsettled = plan.unsettled;
-    match write(core, &plan.permanent, now).await? {
-        Written::Nothing | Written::Touched(_) | Written::Untouched(_) => {}
-        Written::Lost => return Ok(Round::Lost),
-        Written::Ended => {
-            if let Step::Retire { held, .. } = &plan.permanent {
-                note_end(core, error::Record::Permanent, &held.key, &mut progress.events);
+    if let Some(step) = plan.permanent.as_deref_mut() {
+        match write(core, step, now).await? {
+            Written::Nothing | Written::Touched(_) | Written::Untouched(_) => {}
+            Written::Lost => return Ok(Round::Lost),
+            Written::Ended => {
+                if let Step::Retire { held, .. } = step {
+                    note_end(core, error::Record::Permanent, &held.key, &mut progress.events);
+                }
+                progress.done.permanent = Some(Standing::Absent);
+                progress.lines.put(Which::Permanent, core.cookies.remove(Which::Permanent));
             }
-            progress.done.permanent = Some(Standing::Absent);
-            progress.lines.put(Which::Permanent, core.cookies.remove(Which::Permanent));
-        }
-        Written::Live(live) => {
-            if plan.permanent.makes_token() {
-                progress.made_permanent = Some(live.key);
-                note_permanent(core, &live, &mut progress.events);
-                let line = core.cookies.set_permanent(&live.token, now);
-                progress.lines.put(Which::Permanent, line);
+            Written::Live(live) => {
+                if step.makes_token() {
+                    progress.made_permanent = Some(live.key);
+                    note_permanent(core, &live, &mut progress.events);
+                    let line = core.cookies.set_permanent(&live.token, now);
+                    progress.lines.put(Which::Permanent, line);
+                }
+                progress.done.permanent = Some(Standing::Live(live));
             }
-            progress.done.permanent = Some(Standing::Live(live));
         }
     }
-    match write(core, &plan.ordinary, now).await? {
+    match write(core, &mut plan.ordinary, now).await? {
         Written::Nothing | Written::Ended => {}
         Written::Touched(expires_at) => progress.touched = Some(expires_at),
         Written::Untouched(error) => {
@@ -122,26 +130,24 @@ pub(super) async fn apply(
         Written::Live(live) => {
             if plan.ordinary.makes_token() {
                 note_token(core, &plan.ordinary, &live, &mut progress.events);
-                let lifetime = live.record.absolute().saturating_since(now);
-                let line = core.cookies.set_session(&live.token, lifetime);
+                let line = core.cookies.set_session(&live.token, lifetime(&live, now));
                 progress.lines.put(Which::Session, line);
             }
-            progress.ordinary = Some(Standing::Live(live));
+            progress.ordinary = Some(live);
         }
     }
     if let Some(generation) = plan.generation {
         progress.generation = Some(generation);
-        let lifetime = lifetime(progress.ordinary.as_ref(), now);
-        let line = core.cookies.set_flash(generation, lifetime);
+        let left = progress.ordinary.as_ref().map_or(Duration::ZERO, |live| lifetime(live, now));
+        let line = core.cookies.set_flash(generation, left);
         progress.lines.put(Which::Flash(generation), line);
     }
     Ok(Round::Done)
 }
 
 /// How long a record can still live.
-fn lifetime(standing: Option<&Standing>, now: Timestamp) -> Duration {
-    let live = standing.and_then(Standing::live);
-    live.map_or(Duration::ZERO, |live| live.record.absolute().saturating_since(now))
+fn lifetime(live: &Live, now: Timestamp) -> Duration {
+    live.record.absolute().saturating_since(now)
 }
 
 /// What ending a record came to.
@@ -283,7 +289,7 @@ async fn look_at_end(
 fn cookies_to_remove(request: &Request, end: &End) -> Vec<Which> {
     let carried = &request.carried;
     let session = carried.session.was_carried() || matches!(end.ordinary, Target::Record { .. });
-    let permanent = carried.permanent.was_carried() || end.permanent.is_some();
+    let permanent = carried.permanent().was_carried() || end.permanent.is_some();
     let mut cookies = Vec::new();
     if session {
         cookies.push(Which::Session);
@@ -306,74 +312,55 @@ pub(super) enum Written {
     Lost,
 }
 
-pub(super) async fn write(core: &Core, step: &Step, now: Timestamp) -> Result<Written, Error> {
+/// Writes a record as the step says, which is used up.
+pub(super) async fn write(core: &Core, step: &mut Step, now: Timestamp) -> Result<Written, Error> {
     let driver = &core.driver;
-    match step {
-        Step::Nothing => Ok(Written::Nothing),
-        Step::Touch { key, expires_at } => match driver.touch(key, *expires_at).await {
-            Ok(()) => Ok(Written::Touched(*expires_at)),
-            Err(error) => Ok(Written::Untouched(error)),
-        },
-        Step::Save { held: Held { token, key, version }, record, expires_at } => {
-            let record = record.for_key(key);
-            let change = change(&record, *expires_at);
-            let outcome = driver.commit(key, *version, change).await;
-            let place = Place { token: *token, key: *key };
-            written(driver, outcome, place, record, *expires_at).await
-        }
-        Step::Replace { former, record, expires_at } => {
-            let place = Place::new(driver)?;
-            let record = record.for_key(&place.key);
-            let mut change = change(&record, *expires_at);
-            change.move_to = Some(place.key);
-            change.remember_until = now.saturating_add(REMEMBERED);
-            let outcome = driver.commit(&former.key, former.version, change).await;
-            written(driver, outcome, place, record, *expires_at).await
+    let retires = matches!(step, Step::Retire { .. });
+    let (held, moves_to, record, expires_at) = match step {
+        Step::Nothing => return Ok(Written::Nothing),
+        Step::Touch { key, expires_at } => {
+            return Ok(match driver.touch(key, *expires_at).await {
+                Ok(()) => Written::Touched(*expires_at),
+                Err(error) => Written::Untouched(error),
+            });
         }
         Step::Create { presented, record, expires_at } => {
             let place = Place::new(driver)?;
-            let record = record.for_key(&place.key);
-            let header = record.header();
-            let mut new = NewRecord::new(record.bytes(), header.created, *expires_at);
-            new.owner = header.owner;
+            record.stamp_for(&place.key);
+            let mut new = NewRecord::new(record.bytes(), record.created(), *expires_at);
+            new.owner = record.owner();
             let remember_until = now.saturating_add(REMEMBERED);
             new.presented = presented.map(|key| Tombstone { key, remember_until });
-            let outcome = driver.create(&place.key, new, now).await;
-            written(driver, outcome, place, record, *expires_at).await
+            let answer = driver.create(&place.key, &new, now).await;
+            let answer = look_if_unknown(driver, answer, &place.key, record).await;
+            return written(answer, place, record, *expires_at);
         }
-        Step::Retire { held, record } => retire(driver, held, record, now).await,
-    }
-}
-
-/// Ends a record only if nobody has changed it meanwhile.
-///
-/// No store ends a record by version, so it moves, by compare-and-set, to a key that nobody has, where it has
-/// already expired; the tombstone stays at its own.
-async fn retire(
-    driver: &Driver,
-    held: &Held,
-    record: &Record,
-    now: Timestamp,
-) -> Result<Written, Error> {
-    let place = Place::new(driver)?;
-    let record = record.for_key(&place.key);
-    let mut change = change(&record, now);
-    change.move_to = Some(place.key);
-    change.remember_until = now.saturating_add(REMEMBERED);
-    let outcome = driver.commit(&held.key, held.version, change).await;
-    match written(driver, outcome, place, record, now).await? {
-        Written::Live(_) => Ok(Written::Ended),
-        written => Ok(written),
-    }
-}
-
-fn change(record: &Record, expires_at: Timestamp) -> Change<'_> {
+        Step::Save { held, record, expires_at } => (*held, None, record, *expires_at),
+        Step::Replace { former, record, expires_at } => {
+            (Held::from(&**former), Some(Place::new(driver)?), record, *expires_at)
+        }
+        // No store ends a record by version, so it moves, by compare-and-set, to a key that nobody has, where
+        // it has already expired; the tombstone stays at its own.
+        Step::Retire { held, record } => (*held, Some(Place::new(driver)?), record, now),
+    };
+    let place = moves_to.unwrap_or(Place { token: held.token, key: held.key });
+    record.stamp_for(&place.key);
     let mut change = Change::new(record.bytes(), expires_at);
-    change.owner = record.header().owner;
-    change
+    change.owner = record.owner();
+    if let Some(place) = &moves_to {
+        change.move_to = Some(place.key);
+        change.remember_until = now.saturating_add(REMEMBERED);
+    }
+    let answer = driver.commit(&held.key, held.version, &change).await;
+    let answer = look_if_unknown(driver, answer, &place.key, record).await;
+    match written(answer, place, record, expires_at) {
+        Ok(Written::Live(_)) if retires => Ok(Written::Ended),
+        written => written,
+    }
 }
 
 /// Where a record is to be, and the token that opens it.
+#[derive(Clone, Copy)]
 struct Place {
     token: Token,
     key: StoreKey,
@@ -386,31 +373,42 @@ impl Place {
     }
 }
 
-/// Reads the answer of a store. Where it does not say what happened, one look at the place does.
-async fn written(
-    driver: &Driver,
-    outcome: Result<Outcome, StoreError>,
+/// Reads the answer of a store.
+fn written(
+    answer: Result<Answer, StoreError>,
     place: Place,
-    record: Record,
+    record: &mut record::Written,
     expires_at: Timestamp,
 ) -> Result<Written, Error> {
-    let version = match outcome {
-        Ok(Outcome::Committed(version)) => version,
-        Ok(_) => return Ok(Written::Lost),
-        Err(error) if error.outcome_is_unknown() => {
-            match find_again(driver, &place.key, &record).await {
-                Some(version) => version,
-                None => return Err(Error::unavailable("committing", error)),
-            }
-        }
-        Err(error) => return Err(Error::unavailable("committing", error)),
-    };
     let Place { token, key } = place;
-    Ok(Written::Live(Live { token, key, version, expires_at, record }))
+    match answer {
+        Ok((Outcome::Committed(version), kept)) => {
+            let record = std::mem::take(record).kept_as(kept);
+            Ok(Written::Live(Live { token, key, version, expires_at, record }))
+        }
+        Ok(_) => Ok(Written::Lost),
+        Err(error) => Err(Error::unavailable("committing", error)),
+    }
+}
+
+/// Where the answer of a store does not say what happened, one look at the place does.
+async fn look_if_unknown(
+    driver: &Driver,
+    answer: Result<Answer, StoreError>,
+    key: &StoreKey,
+    record: &record::Written,
+) -> Result<Answer, StoreError> {
+    match answer {
+        Err(error) if error.outcome_is_unknown() => match find_again(driver, key, record).await {
+            Some(version) => Ok((Outcome::Committed(version), None)),
+            None => Err(error),
+        },
+        answer => answer,
+    }
 }
 
 /// The version of exactly this record at this key, if it is there.
-async fn find_again(driver: &Driver, key: &StoreKey, record: &Record) -> Option<Version> {
+async fn find_again(driver: &Driver, key: &StoreKey, record: &record::Written) -> Option<Version> {
     let mut found = None;
     let looked = driver.load(std::slice::from_ref(key), |_, at| {
         if let At::Record { bytes, version, .. } = at

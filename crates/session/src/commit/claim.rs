@@ -14,12 +14,18 @@ use crate::{
     cookie::Which,
     draft::{Layer, Standing},
     error::{self, Error, Kind},
-    handle::{Inner, Stage, State},
-    record::{Entry, Record},
-    value::Json,
+    handle::{Inner, Stage, State, Work},
+    record::{Entry, Writer},
 };
 use dframework_session_store::StoreError;
 use std::sync::Arc;
+
+/// A value that may be claimed.
+struct Claimable {
+    json: Vec<u8>,
+    /// The layer of the record that holds it; `None` where only this request has it.
+    layer: Option<Layer>,
+}
 
 /// Where the session has ended there is nothing of it to claim, which the next look finds; the changes of the
 /// request are refused with its response.
@@ -29,26 +35,27 @@ fn but_gone(result: Result<(), Error>) -> Result<(), Error> {
         result => result,
     }
 }
-
 impl Inner {
     /// Removes a value from its record, if `check` lets what is there pass, and returns it.
     pub(crate) async fn claim(
         &self,
         key: &Arc<str>,
         check: impl Fn(&[u8]) -> Result<(), Error>,
-    ) -> Result<Option<Json>, Error> {
-        let _one_at_a_time = self.turn().await;
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let _one_at_a_time = self.turn.take().await;
         but_gone(self.let_expire().await)?;
         let mut queued = None;
         for round in 0..self.core.driver.rounds() {
-            let Some((json, layer)) = self.claimable(key, &check)? else { return Ok(None) };
+            let Some(Claimable { json, layer }) = self.claimable(key, &check)? else {
+                return Ok(None);
+            };
             let Some(layer) = layer else {
                 // Only in what this request has not committed: nobody else can have it.
                 self.forget_in_log(key)?;
                 return Ok(Some(json));
             };
-            let step = self.removal(key, layer)?;
-            match write(&self.core, &step, self.core.clock.now()).await? {
+            let mut step = self.removal(key, layer)?;
+            match write(&self.core, &mut step, self.core.clock.now()).await? {
                 Written::Lost => {}
                 written => {
                     self.take_claimed(key, layer, written)?;
@@ -60,35 +67,36 @@ impl Inner {
                 Some(_) => pause(round).await,
             }
             let (ordinary, permanent) = self.reload().await?;
-            but_gone(self.state().begin_again(ordinary, permanent))?;
+            but_gone(self.begin_again(ordinary, permanent))?;
         }
         self.note_given_up(self.core.driver.rounds());
         let error = StoreError::unavailable("a value was claimed by others again and again");
         Err(Error::unavailable("claiming", error))
     }
 
-    /// The value that `get` finds, and the layer of the record that holds it, if one does.
+    /// The value that `get` finds.
     fn claimable(
         &self,
         key: &str,
         check: &impl Fn(&[u8]) -> Result<(), Error>,
-    ) -> Result<Option<(Json, Option<Layer>)>, Error> {
+    ) -> Result<Option<Claimable>, Error> {
         let mut state = self.state();
-        let State { draft: Some(draft), log, read, .. } = &mut *state else { return Ok(None) };
+        let Some(work) = &mut state.work else { return Ok(None) };
+        let Work { draft, log, read, .. } = &mut **work;
         let Some(found) = draft.get(key) else { return Ok(None) };
         if draft.ordinary.is_ended() && !log.begins_anew() {
             return Err(Error::gone(error::Record::Session));
         }
         check(found.json)?;
         found.note_in(read);
-        let json = found.json.into();
-        Ok(Some((json, draft.recorded_in(key))))
+        let json = found.json.to_vec();
+        Ok(Some(Claimable { json, layer: draft.recorded_in(key) }))
     }
 
     /// The step that takes the key out of one of the two records, and does nothing else.
     fn removal(&self, key: &str, layer: Layer) -> Result<Step, Error> {
         let state = self.state();
-        let draft = state.draft.as_ref();
+        let draft = state.work.as_ref().map(|work| &work.draft);
         let standing = draft.map(|draft| match layer {
             Layer::Permanent => &draft.permanent,
             _ => &draft.ordinary,
@@ -96,13 +104,14 @@ impl Inner {
         let (Some(draft), Some(live)) = (draft, standing.and_then(Standing::live)) else {
             return Ok(Step::Nothing);
         };
-        let mut entries: Vec<Entry<'_>> = live.record.entries().collect();
-        entries.retain(|entry| entry.key != key.as_bytes() || !draft.can_forget(entry));
         let mut header = live.record.header();
         header.stamp = self.core.stamp()?;
-        let is_empty = entries.is_empty();
+        let mut record = Writer::new(&header, live.record.bytes().len());
+        let stays = |entry: &Entry<'_>| entry.key != key.as_bytes() || !draft.can_forget(entry);
+        live.record.entries().filter(stays).for_each(|entry| record.keep(entry));
+        let is_empty = record.is_empty();
         // It is smaller than the record that it replaces.
-        let record = Record::write(&header, &entries);
+        let record = record.finish();
         let record = record.map_err(|_| Error::new(Kind::Corrupt { why: "it is too large" }))?;
         let held = Held::from(live);
         if layer != Layer::Permanent {
@@ -120,24 +129,21 @@ impl Inner {
     /// Goes on with the record that the claim has left.
     fn take_claimed(&self, key: &Arc<str>, layer: Layer, written: Written) -> Result<(), Error> {
         let mut state = self.state();
-        let (ordinary, permanent) = match &state.draft {
-            Some(draft) => (draft.ordinary.clone(), draft.permanent.clone()),
-            None => return Ok(()),
-        };
+        let State { work: Some(work), lines, .. } = &mut *state else { return Ok(()) };
+        let (ordinary, permanent) = (work.draft.ordinary.clone(), work.draft.permanent.clone());
         let (ordinary, permanent) = match (written, layer) {
             (Written::Live(live), Layer::Permanent) => (ordinary, Standing::Live(live)),
             (Written::Live(live), _) => (Standing::Live(live), permanent),
             (Written::Ended, _) => {
                 if let Some(key) = permanent.key() {
-                    note_end(&self.core, error::Record::Permanent, &key, &mut state.events);
+                    note_end(&self.core, error::Record::Permanent, &key, &mut work.events);
                 }
-                let line = self.core.cookies.remove(Which::Permanent);
-                state.lines.put(Which::Permanent, line);
+                lines.put(Which::Permanent, self.core.cookies.remove(Which::Permanent));
                 (ordinary, Standing::Absent)
             }
             _ => (ordinary, permanent),
         };
-        state.begin_again(ordinary, permanent)?;
+        work.begin_again(ordinary, permanent)?;
         drop(state);
         self.forget_in_log(key)
     }
@@ -145,7 +151,8 @@ impl Inner {
     /// Lets the request's own commit forget what is left of the key elsewhere.
     fn forget_in_log(&self, key: &Arc<str>) -> Result<(), Error> {
         let mut state = self.state();
-        let State { draft: Some(draft), log, .. } = &mut *state else { return Ok(()) };
+        let Some(work) = &mut state.work else { return Ok(()) };
+        let Work { draft, log, .. } = &mut **work;
         if draft.get(key).is_none() {
             return Ok(());
         }

@@ -3,10 +3,10 @@
 use super::Moment;
 use crate::{
     change::{Log, Unsettled},
-    draft::{Contents, Draft, Live, Standing},
+    draft::{Age, Contents, Draft, Live, Standing},
     error::{self, Error, Kind},
     handle::Request,
-    record::{Header, Nature, Record},
+    record::{Entries, Header, Nature, Written},
     token::Token,
 };
 use dframework_session_store::{StoreKey, Timestamp, Version};
@@ -18,9 +18,12 @@ const DAY: u64 = 24 * 60 * 60 * 1000;
 const TEN_YEARS: Duration = Duration::from_secs(315_360_000);
 
 /// What is to be done. A plan holds no token: `apply` makes them.
+///
+/// What is rare lies elsewhere, so that a plan is small enough to be passed about.
+#[derive(Default)]
 pub(super) struct Plan {
-    pub(super) end: Option<End>,
-    pub(super) permanent: Step,
+    pub(super) end: Option<Box<End>>,
+    pub(super) permanent: Option<Box<Step>>,
     pub(super) ordinary: Step,
     /// What is not known while the answer to a write is out.
     pub(super) unsettled: Option<Unsettled>,
@@ -95,36 +98,20 @@ impl From<&Live> for Held {
 }
 
 /// What becomes of one record.
+#[derive(Default)]
 pub(super) enum Step {
+    #[default]
     Nothing,
     /// It lives longer.
-    Touch {
-        key: StoreKey,
-        expires_at: Timestamp,
-    },
+    Touch { key: StoreKey, expires_at: Timestamp },
     /// It changes where it is.
-    Save {
-        held: Held,
-        record: Record,
-        expires_at: Timestamp,
-    },
+    Save { held: Held, record: Written, expires_at: Timestamp },
     /// It changes and gets another token.
-    Replace {
-        former: Box<Live>,
-        record: Record,
-        expires_at: Timestamp,
-    },
+    Replace { former: Box<Live>, record: Written, expires_at: Timestamp },
     /// It is made.
-    Create {
-        presented: Option<StoreKey>,
-        record: Record,
-        expires_at: Timestamp,
-    },
+    Create { presented: Option<StoreKey>, record: Written, expires_at: Timestamp },
     /// Its last entry is gone, so it goes too.
-    Retire {
-        held: Held,
-        record: Record,
-    },
+    Retire { held: Held, record: Written },
 }
 
 impl Step {
@@ -138,25 +125,21 @@ impl Step {
 }
 
 impl Plan {
-    pub(super) fn nothing() -> Self {
-        Self {
-            end: None,
-            permanent: Step::Nothing,
-            ordinary: Step::Nothing,
-            unsettled: None,
-            refused: None,
-            generation: None,
-        }
+    pub(super) fn is_nothing(&self) -> bool {
+        self.end.is_none() && self.permanent.is_none() && self.ordinary.is_nothing()
     }
 
-    pub(super) fn is_nothing(&self) -> bool {
-        self.end.is_none() && self.permanent.is_nothing() && self.ordinary.is_nothing()
+    /// Whether carrying it out takes a cookie that the browser does not have yet.
+    fn needs_cookie(&self) -> bool {
+        self.permanent.as_ref().is_some_and(|step| step.makes_token())
+            || self.ordinary.makes_token()
+            || self.generation.is_some()
     }
 
     /// Whether the plan does nothing that anybody would miss.
     pub(super) fn is_mere_touch(&self) -> bool {
         self.end.is_none()
-            && self.permanent.is_nothing()
+            && self.permanent.is_none()
             && matches!(self.ordinary, Step::Nothing | Step::Touch { .. })
     }
 }
@@ -209,10 +192,9 @@ pub(super) struct Situation<'a> {
 }
 
 impl Situation<'_> {
-    fn write(&self, header: &mut Header<'_>, contents: &Contents<'_>) -> Result<Record, Error> {
-        header.stamp = self.stamp;
-        let written = Record::write(header, &contents.entries);
-        written.map_err(|size| self.draft.too_large(size, contents))
+    /// The record, if it is not too large. `generation` is that of the messages which this request has made.
+    fn write(&self, contents: Contents, generation: Option<u8>) -> Result<Written, Error> {
+        contents.record.finish().map_err(|record| self.draft.too_large(&record, generation))
     }
 }
 
@@ -222,10 +204,11 @@ pub(super) fn decide(situation: &Situation<'_>) -> Result<Plan, Error> {
     let is_overtaken = log.destroy && draft.ordinary.is_ended();
     if is_overtaken && !log.has_login() {
         // Somebody else has ended the session: what this request would have done to it is over, too.
-        return Ok(Plan::nothing());
+        return Ok(Plan::default());
     }
     let ends = log.destroy && !is_overtaken;
-    let mut plan = Plan { end: ends.then(|| end(draft, *moment)), ..Plan::nothing() };
+    let end = ends.then(|| Box::new(end(draft, *moment)));
+    let mut plan = Plan { end, ..Plan::default() };
     if *moment == Moment::Failure || !log.has_changes() {
         if !log.destroy {
             plan.ordinary = touch(situation);
@@ -234,28 +217,33 @@ pub(super) fn decide(situation: &Situation<'_>) -> Result<Plan, Error> {
     }
     let operations = log.operations.len();
     plan.unsettled = situation.stamp.map(|stamp| Unsettled::Write { stamp, operations });
-    match steps(situation) {
-        Ok((permanent, ordinary, generation)) => {
-            (plan.permanent, plan.ordinary, plan.generation) = (permanent, ordinary, generation);
+    if let Err(error) = plan_steps(situation, &mut plan) {
+        let Plan { end, unsettled, .. } = plan;
+        match end {
+            // The `destroy` is carried out, and nothing else.
+            Some(_) => plan = Plan { end, unsettled, refused: Some(error), ..Plan::default() },
+            None => return Err(error),
         }
-        Err(error) if plan.end.is_some() => plan.refused = Some(error),
-        Err(error) => return Err(error),
     }
     Ok(plan)
 }
 
-/// What becomes of the two records, and the generation of the flash values that were made.
-type Steps = (Step, Step, Option<u8>);
-
-fn steps(situation: &Situation<'_>) -> Result<Steps, Error> {
-    let contents = situation.draft.permanent_contents();
-    let permanent = permanent_step(situation, &contents)?;
-    let (ordinary, generation) = ordinary_step(situation, &contents)?;
-    let needs_cookie = permanent.makes_token() || ordinary.makes_token() || generation.is_some();
+/// Plans what becomes of the two records.
+fn plan_steps(situation: &Situation<'_>, plan: &mut Plan) -> Result<(), Error> {
+    plan.permanent = permanent_step(situation)?;
+    let permanent = match plan.permanent.as_deref() {
+        Some(Step::Save { record, .. } | Step::Create { record, .. }) => record.entries(),
+        Some(_) => Entries::default(),
+        None => situation.draft.permanent_entries(),
+    };
+    let age =
+        Age { carried: situation.request.carried.flash, aged: situation.aged, now: situation.now };
+    plan.generation = situation.draft.generation(age);
+    plan.ordinary = ordinary_step(situation, permanent, age, plan.generation)?;
     match situation.moment {
-        Moment::Upgrade if needs_cookie => Err(Error::new(Kind::Upgrade)),
-        Moment::LateSave if needs_cookie => Err(Error::new(Kind::Late { doing: "saving" })),
-        _ => Ok((permanent, ordinary, generation)),
+        Moment::Upgrade if plan.needs_cookie() => Err(Error::new(Kind::Upgrade)),
+        Moment::LateSave if plan.needs_cookie() => Err(Error::new(Kind::Late { doing: "saving" })),
+        _ => Ok(()),
     }
 }
 
@@ -278,14 +266,14 @@ fn touch(situation: &Situation<'_>) -> Step {
 
 fn ordinary_step(
     situation: &Situation<'_>,
-    permanent: &Contents<'_>,
-) -> Result<(Step, Option<u8>), Error> {
-    let Situation { draft, log, lifetimes, now, request, .. } = situation;
+    permanent: Entries<'_>,
+    age: Age,
+    generation: Option<u8>,
+) -> Result<Step, Error> {
+    let Situation { draft, log, lifetimes, now, .. } = situation;
     if draft.ordinary.is_ended() && !log.has_login() {
         return Err(Error::gone(error::Record::Session));
     }
-    let carried = request.carried.flash;
-    let contents = draft.ordinary_contents(permanent, carried, situation.aged, *now);
     let fresh_absolute = now.saturating_add(lifetimes.absolute);
     let live = draft.ordinary.live().filter(|_| !log.destroy);
     let mut header = match live {
@@ -299,62 +287,69 @@ fn ordinary_step(
         header.absolute = fresh_absolute;
     }
     header.owner = draft.owner();
-    if let Some(generation) = contents.generation {
+    header.stamp = situation.stamp;
+    if let Some(generation) = generation {
         header.nature = Nature::Ordinary { last_generation: generation };
     }
+    let contents = draft.ordinary_contents(&header, permanent, age, generation);
     let expires_at = lifetimes.idle_deadline(*now, header.absolute);
-    let step = match live {
-        None if contents.entries.is_empty() && header.owner.is_none() => Step::Nothing,
+    Ok(match live {
+        None if contents.record.is_empty() && header.owner.is_none() => Step::Nothing,
         None => {
             // A well-formed token that nobody knows ends when another takes its place.
             let presented = draft.ordinary.unknown_key();
-            let record = situation.write(&mut header, &contents)?;
+            let record = situation.write(contents, generation)?;
             Step::Create { presented, record, expires_at }
         }
         Some(live) if draft.rotate => {
-            let record = situation.write(&mut header, &contents)?;
+            let record = situation.write(contents, generation)?;
             Step::Replace { former: Box::new(live.clone()), record, expires_at }
         }
         Some(live) if contents.changed => {
-            let record = situation.write(&mut header, &contents)?;
+            let record = situation.write(contents, generation)?;
             Step::Save { held: live.into(), record, expires_at }
         }
         Some(_) => touch(situation),
-    };
-    Ok((step, contents.generation))
+    })
 }
 
-fn permanent_step(situation: &Situation<'_>, contents: &Contents<'_>) -> Result<Step, Error> {
+/// `None` where nothing becomes of it.
+fn permanent_step(situation: &Situation<'_>) -> Result<Option<Box<Step>>, Error> {
     let Situation { draft, log, now, .. } = situation;
-    if contents.entries.is_empty() && !contents.changed {
-        return Ok(Step::Nothing);
+    if !draft.changes_permanent() {
+        return Ok(None);
     }
     // Whole days, so that saying the same thing again writes once a day at most.
     let ten_years = now.saturating_add(TEN_YEARS).as_millis().div_ceil(DAY) * DAY;
     let ten_years = Timestamp::from_millis(ten_years);
     let Some(live) = draft.permanent.live().filter(|_| !log.destroy) else {
-        if contents.entries.is_empty() {
-            return Ok(Step::Nothing);
+        let mut header = Header::new(*now, ten_years, Nature::Permanent);
+        header.stamp = situation.stamp;
+        let contents = draft.permanent_contents(&header);
+        if contents.record.is_empty() {
+            return Ok(None);
         }
         let presented = draft.permanent.unknown_key();
-        let mut header = Header::new(*now, ten_years, Nature::Permanent);
-        let record = situation.write(&mut header, contents)?;
-        return Ok(Step::Create { presented, record, expires_at: ten_years });
+        let record = situation.write(contents, None)?;
+        return Ok(Some(Box::new(Step::Create { presented, record, expires_at: ten_years })));
     };
     let mut header = live.record.header();
+    header.stamp = situation.stamp;
     let renewed = draft.renew && header.absolute < ten_years;
     if renewed {
         header.absolute = ten_years;
     }
+    let contents = draft.permanent_contents(&header);
     if !contents.changed && !renewed {
-        return Ok(Step::Nothing);
+        return Ok(None);
     }
-    let record = situation.write(&mut header, contents)?;
+    let is_empty = contents.record.is_empty();
+    let record = situation.write(contents, None)?;
     let held = live.into();
     // Where its cookie cannot be removed, an empty record stays behind it.
-    if contents.entries.is_empty() && situation.moment.sends_cookies() {
-        return Ok(Step::Retire { held, record });
+    if is_empty && situation.moment.sends_cookies() {
+        return Ok(Some(Box::new(Step::Retire { held, record })));
     }
     let expires_at = header.absolute;
-    Ok(Step::Save { held, record, expires_at })
+    Ok(Some(Box::new(Step::Save { held, record, expires_at })))
 }

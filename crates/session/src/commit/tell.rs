@@ -13,14 +13,17 @@ use dframework_session_store::{StoreError, StoreKey};
 impl Inner {
     /// Tells what was kept.
     pub(crate) fn tell_noted(&self) {
-        let events = std::mem::take(&mut self.state().events);
-        self.core.listeners.tell_all(&events);
+        self.core.listeners.tell_all(&self.noted());
     }
 
     /// What was kept: whoever drops it tells it.
     pub(super) fn untold(&self) -> Untold {
-        let events = std::mem::take(&mut self.state().events);
-        Untold { listeners: self.core.listeners.clone(), events }
+        Untold { listeners: self.core.listeners.clone(), events: self.noted() }
+    }
+
+    fn noted(&self) -> Vec<Event> {
+        let mut state = self.state();
+        state.work.as_mut().map_or_else(Vec::new, |work| std::mem::take(&mut work.events))
     }
 
     /// Keeps that a commit was given up.
@@ -28,7 +31,9 @@ impl Inner {
         let state = &mut *self.state();
         let id = self.id_in(state);
         let given_up = || Event::ConflictGivenUp { id, rounds };
-        self.core.listeners.note(Name::ConflictGivenUp, &mut state.events, given_up);
+        if let Some(work) = &mut state.work {
+            self.core.listeners.note(Name::ConflictGivenUp, &mut work.events, given_up);
+        }
     }
 }
 

@@ -1,179 +1,256 @@
-//! What the records are to hold once the changes are in them.
+//! What the records are to hold once the changes are in them: written as it is decided on.
 
-use super::{Draft, Layer, Put};
+use super::{Content, Draft, Layer, Put};
 use crate::{
     error::{Error, Kind},
     flash::{UNSEEN, next_generation},
-    record::{Entry, LARGEST_RECORD, Record, Sort},
+    key::order,
+    record::{Entries, Entry, Header, LARGEST_RECORD, Record, Sort, Writer},
+    value::Named,
 };
 use dframework_session_store::Timestamp;
-use std::cmp::Ordering;
+use std::{cmp::Ordering, iter::Peekable};
 
 /// What a record is to hold.
-#[derive(Default)]
-pub(crate) struct Contents<'a> {
-    /// In their order.
-    pub(crate) entries: Vec<Entry<'a>>,
+pub(crate) struct Contents {
+    pub(crate) record: Writer,
     /// Whether that differs from what it holds, stale entries aside.
     pub(crate) changed: bool,
-    /// The generation of the flash values that this request made.
-    pub(crate) generation: Option<u8>,
 }
 
-impl<'a> Contents<'a> {
-    /// Whether there is a value of the same name.
-    fn has(&self, other: &Entry<'_>) -> bool {
-        self.entries.binary_search_by_key(&other.key, |entry| entry.key).is_ok()
-    }
+/// What says of a loaded entry that its time is over.
+#[derive(Clone, Copy)]
+pub(crate) struct Age {
+    /// The generations whose companions the request brought.
+    pub(crate) carried: u8,
+    /// The generations whose companions the response removes.
+    pub(crate) aged: u8,
+    pub(crate) now: Timestamp,
+}
 
-    /// Adds a value that the record did not hold.
-    fn add(&mut self, put: Option<Entry<'a>>) {
-        self.changed |= put.is_some();
-        self.entries.extend(put);
-    }
-
-    /// Puts a value, or nothing, in the place of one that the record holds.
-    fn replace(&mut self, entry: Entry<'a>, put: Option<Entry<'a>>) {
-        match put {
-            Some(put) if put.sort == entry.sort && put.value == entry.value => {
-                self.entries.push(entry);
+impl Age {
+    #[inline]
+    fn is_stale(self, sort: Sort) -> bool {
+        match sort {
+            Sort::Stored { expires_at } => {
+                expires_at.is_some_and(|expires_at| expires_at <= self.now)
             }
-            put => {
-                self.entries.extend(put);
-                self.changed = true;
+            Sort::Flash { generation, at } => {
+                let bit = 1 << generation;
+                let unseen = self.carried & bit == 0 && at.saturating_add(UNSEEN) <= self.now;
+                self.aged & bit != 0 || unseen
             }
         }
     }
+}
+
+impl Contents {
+    /// Writes what this request has put, where it has put something.
+    fn add(&mut self, put: &Placed<'_>) {
+        if let Some(named) = put.named {
+            self.record.put(put.sort, named.key().len(), named.text());
+            self.changed = true;
+        }
+    }
+
+    /// Writes what this request has put, or nothing, in the place of a value.
+    fn replace(&mut self, entry: Entry<'_>, put: &Placed<'_>) {
+        let is_same = |named: &Named| put.sort == entry.sort() && named.json() == entry.value;
+        if put.named.is_some_and(is_same) {
+            self.record.keep(entry);
+        } else {
+            self.add(put);
+            self.changed = true;
+        }
+    }
+}
+
+/// What this request has put, where it goes in a record.
+struct Placed<'a> {
+    key: &'a [u8],
+    sort: Sort,
+    /// `None` where nothing is to be.
+    named: Option<&'a Named>,
+}
+
+impl Put {
+    /// Where it goes in the record that holds this layer; `None` where it goes into none or into the other.
+    ///
+    /// `message` is how the messages of this request are kept.
+    fn placed_in(
+        &self,
+        layer: Layer,
+        message: Option<Sort>,
+        stale: &impl Fn(Sort) -> bool,
+    ) -> Option<Placed<'_>> {
+        let (sort, is_over) = match (self.layer, layer, self.content) {
+            (Layer::Permanent, Layer::Permanent, content)
+            | (Layer::Ordinary, Layer::Ordinary, content) => match content {
+                Content::Value { expires_at } => {
+                    let sort = Sort::Stored { expires_at };
+                    // What this request has stored for a moment may be over.
+                    (sort, stale(sort))
+                }
+                Content::Removed => (Sort::Stored { expires_at: None }, true),
+            },
+            (Layer::Flash, Layer::Ordinary, Content::Value { .. }) => (message?, false),
+            // A message that was removed has no place: it may have stood in several.
+            _ => return None,
+        };
+        let named = (!is_over).then_some(&self.named);
+        Some(Placed { key: self.named.key(), sort, named })
+    }
+}
+
+/// The names in a record, looked through in their order.
+struct Names<'a> {
+    next: Option<Entry<'a>>,
+    rest: Entries<'a>,
+}
+
+impl Names<'_> {
+    /// Whether this name is among them. The next one that is asked for stands behind it.
+    #[inline]
+    fn has(&mut self, key: &[u8]) -> bool {
+        while let Some(next) = &self.next {
+            match order(next.key, key) {
+                Ordering::Less => self.next = self.rest.next(),
+                Ordering::Equal => return true,
+                Ordering::Greater => return false,
+            }
+        }
+        false
+    }
+}
+
+/// The next that stands at this place or before it, and which of the two.
+fn next_up_to<'a>(
+    puts: &mut Peekable<impl Iterator<Item = Placed<'a>>>,
+    place: (&[u8], u8),
+) -> Option<(Ordering, Placed<'a>)> {
+    let put = puts.peek()?;
+    let order = order(put.key, place.0).then_with(|| put.sort.slot().cmp(&place.1));
+    if order.is_gt() { None } else { puts.next().map(|put| (order, put)) }
 }
 
 impl Draft {
-    /// What the ordinary record is to hold, next to what the permanent one is to hold.
-    ///
-    /// `carried` and `aged` are the generations whose companions the request brought and whose companions the
-    /// response removes.
-    pub(crate) fn ordinary_contents<'a>(
-        &'a self,
-        permanent: &Contents<'_>,
-        carried: u8,
-        aged: u8,
-        now: Timestamp,
-    ) -> Contents<'a> {
-        let stale = |entry: &Entry<'_>| match entry.sort {
-            Sort::Stored { expires_at } => expires_at.is_some_and(|expires_at| expires_at <= now),
-            Sort::Flash { generation, at } => {
-                let bit = 1 << generation;
-                let unseen = carried & bit == 0 && at.saturating_add(UNSEEN) <= now;
-                aged & bit != 0 || unseen
-            }
-        };
-        let mut contents = self.contents(Layer::Ordinary, permanent, stale);
-        if self.puts.iter().any(|put| put.layer == Layer::Flash && put.value.is_some()) {
-            self.add_messages(&mut contents, carried, now);
+    /// The generation for the messages that this request has made, if it has made some.
+    pub(crate) fn generation(&self, age: Age) -> Option<u8> {
+        if !self.puts.iter().any(|put| put.layer == Layer::Flash && put.value().is_some()) {
+            return None;
         }
-        contents
+        let entries = self.base(Layer::Ordinary).map(Record::entries).unwrap_or_default();
+        let stays =
+            |entry: &Entry<'_>| !self.replaces_message(entry) && !age.is_stale(entry.sort());
+        let in_use = entries.filter(stays).fold(0, |used, entry| match entry.sort() {
+            Sort::Flash { generation, .. } => used | 1 << generation,
+            Sort::Stored { .. } => used,
+        });
+        Some(next_generation(self.last_generation, in_use, age.carried))
+    }
+
+    /// What the ordinary record is to hold, next to what the permanent one is to hold.
+    pub(crate) fn ordinary_contents(
+        &self,
+        header: &Header<'_>,
+        permanent: Entries<'_>,
+        age: Age,
+        generation: Option<u8>,
+    ) -> Contents {
+        let message = generation.map(|generation| Sort::Flash { generation, at: age.now });
+        self.contents(Layer::Ordinary, header, permanent, message, |sort| age.is_stale(sort))
     }
 
     /// What the permanent record is to hold.
-    pub(crate) fn permanent_contents(&self) -> Contents<'_> {
-        self.contents(Layer::Permanent, &Contents::default(), |_| false)
+    pub(crate) fn permanent_contents(&self, header: &Header<'_>) -> Contents {
+        self.contents(Layer::Permanent, header, Entries::default(), None, |_| false)
     }
 
-    /// Adds the messages that this request made, under a generation of their own.
-    fn add_messages<'a>(&'a self, contents: &mut Contents<'a>, carried: u8, now: Timestamp) {
-        let in_use = |used: u8, entry: &Entry<'_>| match entry.sort {
-            Sort::Flash { generation, .. } => used | 1 << generation,
-            Sort::Stored { .. } => used,
-        };
-        let in_use = contents.entries.iter().fold(0, in_use);
-        let generation = next_generation(self.last_generation, in_use, carried);
-        let sort = Sort::Flash { generation, at: now };
-        contents.entries.extend(self.puts.iter().filter_map(|put| {
-            let (json, _) = put.value.as_ref().filter(|_| put.layer == Layer::Flash)?;
-            Some(Entry::new(&put.key, sort, json))
-        }));
-        // A message that joins the last generation replaces the one of its name there.
-        contents.entries.sort_by(Entry::place);
-        contents.entries.dedup_by(|later, first| {
-            later.place(first).is_eq() && {
-                *first = *later;
-                true
-            }
-        });
-        contents.generation = Some(generation);
-        contents.changed = true;
+    /// Whether this request has put something permanent, or says that it is to live on.
+    pub(crate) fn changes_permanent(&self) -> bool {
+        self.renew || self.puts.iter().any(|put| put.layer == Layer::Permanent)
+    }
+
+    /// What the permanent record holds as it was loaded.
+    pub(crate) fn permanent_entries(&self) -> Entries<'_> {
+        self.base(Layer::Permanent).map(Record::entries).unwrap_or_default()
     }
 
     /// The loaded entries that are not stale, without those that were removed, with those that were written:
     /// both are in order, so one pass goes through them side by side.
     ///
-    /// Where a key is in `permanent` too, it is permanent.
-    fn contents<'a>(
-        &'a self,
+    /// Where a key is in `permanent` too, it is permanent. `message` is how the messages of this request are kept.
+    fn contents(
+        &self,
         layer: Layer,
-        permanent: &Contents<'_>,
-        stale: impl Fn(&Entry<'_>) -> bool,
-    ) -> Contents<'a> {
+        header: &Header<'_>,
+        mut permanent: Entries<'_>,
+        message: Option<Sort>,
+        stale: impl Fn(Sort) -> bool,
+    ) -> Contents {
         let standing = if layer == Layer::Permanent { &self.permanent } else { &self.ordinary };
         let record = standing.live().map(|live| &live.record);
-        let mut puts = self.puts.iter().filter(|put| put.layer == layer).peekable();
-        if record.is_none() && puts.peek().is_none() {
-            return Contents::default();
-        }
         let hidden = self.base(layer).is_none();
-        // What this request has stored for a moment may be over.
-        let entry_of = |put: &'a Put| put.entry().filter(|entry| !stale(entry));
-        let mut contents = Contents::default();
-        contents.entries.reserve_exact(record.map_or(0, Record::count) + self.puts.len());
-        for entry in record.into_iter().flat_map(Record::entries) {
-            let is_value = matches!(entry.sort, Sort::Stored { .. });
-            // A value stands before the messages of its name.
-            while let Some(put) = puts.next_if(|put| match put.key.as_bytes().cmp(entry.key) {
-                Ordering::Less => true,
-                Ordering::Equal => !is_value,
-                Ordering::Greater => false,
-            }) {
-                contents.add(entry_of(put));
-            }
-            let is_of_key = |put: &&Put| is_value && put.key.as_bytes() == entry.key;
-            match puts.next_if(is_of_key) {
-                Some(put) if stale(&entry) => contents.add(entry_of(put)),
-                Some(put) => contents.replace(entry, entry_of(put)),
-                // A message that is taken away goes at once, and not only as its companion does.
-                None if !is_value && (hidden || self.replaces_message(&entry)) => {
-                    contents.changed = true;
+        let mut contents =
+            Contents { record: Writer::new(header, self.room(record)), changed: false };
+        let placed = |put| Put::placed_in(put, layer, message, &stale);
+        let mut puts = self.puts.iter().filter_map(placed).peekable();
+        let mut permanent = Names { next: permanent.next(), rest: permanent };
+        'entries: for entry in record.map(Record::entries).unwrap_or_default() {
+            let is_stale = stale(entry.sort());
+            while let Some((order, put)) = next_up_to(&mut puts, entry.place()) {
+                match order {
+                    Ordering::Equal if !is_stale && !entry.is_message() => {
+                        contents.replace(entry, &put);
+                        continue 'entries;
+                    }
+                    Ordering::Equal => {
+                        contents.add(&put);
+                        continue 'entries;
+                    }
+                    _ => contents.add(&put),
                 }
-                None if stale(&entry) => {}
-                None if is_value && (hidden || permanent.has(&entry)) => contents.changed = true,
-                None => contents.entries.push(entry),
+            }
+            // A message that is taken away goes at once, and not only as its companion does.
+            let taken_away = entry.is_message() && (hidden || self.replaces_message(&entry));
+            let goes = hidden || !entry.is_message() && permanent.has(entry.key);
+            if taken_away || goes && !is_stale {
+                contents.changed = true;
+            } else if !is_stale {
+                contents.record.keep(entry);
             }
         }
-        puts.for_each(|put| contents.add(entry_of(put)));
+        puts.for_each(|put| contents.add(&put));
         contents
+    }
+
+    /// How many bytes the entries of a record and of everything that was put take at most.
+    fn room(&self, record: Option<&Record>) -> usize {
+        let puts = self.puts.iter().map(|put| Writer::room_for(put.named.text().len()));
+        puts.sum::<usize>() + record.map_or(0, |record| record.bytes().len())
     }
 
     /// Whether this request has written or removed a loaded message that it sees.
     fn replaces_message(&self, entry: &Entry<'_>) -> bool {
-        match entry.sort {
+        match entry.sort() {
             Sort::Stored { .. } => false,
             Sort::Flash { generation, .. } => {
-                self.sees(generation) && self.put_at(entry.key, Layer::Flash).is_some()
+                self.sees(generation) && self.put_in(entry.key, Layer::Flash).is_some()
             }
         }
     }
 
     /// The error for contents that fit no record, with the five largest values that the request can see.
-    pub(crate) fn too_large(&self, size: usize, contents: &Contents<'_>) -> Error {
-        let is_seen = |entry: &&Entry<'_>| match entry.sort {
+    pub(crate) fn too_large(&self, record: &Writer, made: Option<u8>) -> Error {
+        let is_seen = |entry: &Entry<'_>| match entry.sort() {
             Sort::Stored { .. } => true,
-            Sort::Flash { generation, .. } => {
-                self.sees(generation) || contents.generation == Some(generation)
-            }
+            Sort::Flash { generation, .. } => self.sees(generation) || made == Some(generation),
         };
-        let seen = contents.entries.iter().filter(is_seen);
+        let seen = record.entries().filter(is_seen);
         let mut largest: Vec<_> =
             seen.map(|entry| (entry.name().to_owned(), entry.size())).collect();
         largest.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
         largest.truncate(5);
-        Error::new(Kind::TooLarge { size, limit: LARGEST_RECORD, largest })
+        Error::new(Kind::TooLarge { size: record.size(), limit: LARGEST_RECORD, largest })
     }
 }

@@ -75,14 +75,31 @@ impl Shard {
         self.entries.iter()
     }
 
-    /// Puts an entry at its key, over what is there.
-    pub(super) fn put(&mut self, place: &Place, kept: Kept) {
-        let standing = self.position(place);
-        self.expect_expiry(standing.unwrap_or(self.entries.len()), kept.expires_at());
-        match standing {
-            Some(position) => self.entries[position] = kept,
-            None => self.append(place, kept),
+    /// Puts an entry at its key, and returns what was there.
+    pub(super) fn put(&mut self, place: &Place, kept: Kept) -> Option<Kept> {
+        match self.position(place) {
+            Some(position) => Some(self.replace(position, kept)),
+            None => {
+                self.append(place, kept);
+                None
+            }
         }
+    }
+
+    /// Where the entry of this key lies, until another is removed.
+    pub(super) fn position(&self, place: &Place) -> Option<usize> {
+        let is_here = |&position: &u32| *self.entries[position as usize].key() == place.key;
+        self.positions.find(place.hash, is_here).map(|&position| position as usize)
+    }
+
+    pub(super) fn at(&self, position: usize) -> &Kept {
+        &self.entries[position]
+    }
+
+    /// Puts another entry of the same key in the place of one, which is returned.
+    pub(super) fn replace(&mut self, position: usize, kept: Kept) -> Kept {
+        self.expect_expiry(position, kept.expires_at());
+        std::mem::replace(&mut self.entries[position], kept)
     }
 
     pub(super) fn remove(&mut self, place: &Place) -> Option<Kept> {
@@ -136,12 +153,8 @@ impl Shard {
         }
     }
 
-    fn position(&self, place: &Place) -> Option<usize> {
-        let is_here = |&position: &u32| *self.entries[position as usize].key() == place.key;
-        self.positions.find(place.hash, is_here).map(|&position| position as usize)
-    }
-
     fn append(&mut self, place: &Place, kept: Kept) {
+        self.expect_expiry(self.entries.len(), kept.expires_at());
         let position = position(self.entries.len());
         self.entries.push(kept);
         let (entries, hasher) = (&self.entries, &self.hasher);

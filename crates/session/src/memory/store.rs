@@ -101,7 +101,7 @@ impl Store for MemoryStore {
         new: NewRecord<'_>,
         now: Timestamp,
     ) -> Result<Outcome, StoreError> {
-        self.0.create(key, new, now)
+        self.0.create(key, &new, now).map(|(outcome, _)| outcome)
     }
 
     async fn commit(
@@ -110,7 +110,7 @@ impl Store for MemoryStore {
         expected: Version,
         change: Change<'_>,
     ) -> Result<Outcome, StoreError> {
-        self.0.commit(key, expected, change)
+        self.0.commit(key, expected, &change).map(|(outcome, _)| outcome)
     }
 
     async fn touch(&self, key: &StoreKey, expires_at: Timestamp) -> Result<(), StoreError> {

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     clock::Clock,
     config::Secret,
-    record::{self, Entry, Nature, Record, Sort},
+    record::{self, Nature, Record, Sort},
     token,
 };
 use base64_simd::URL_SAFE_NO_PAD;
@@ -62,9 +62,10 @@ fn record(nature: Nature, owner: Option<&str>, value: &str) -> Record {
     let absolute = now().saturating_add(30 * DAY);
     let mut header = record::Header::new(now(), absolute, nature);
     header.owner = owner;
-    let value = format!("{value:?}");
-    let sort = Sort::Stored { expires_at: None };
-    Record::write(&header, &[Entry::new("name", sort, value.as_bytes())]).unwrap()
+    let text = format!("name{value:?}");
+    let mut writer = record::Writer::new(&header, record::Writer::room_for(text.len()));
+    writer.put(Sort::Stored { expires_at: None }, "name".len(), text.as_bytes());
+    writer.finish().ok().unwrap().kept_as(None)
 }
 
 pub(super) fn ordinary(owner: Option<&str>, value: &str) -> Record {
@@ -609,7 +610,7 @@ fn opening_and_reading_a_key_allocates_the_opened_cookie_and_nothing_else() {
         let allocated = allocation_counter::measure(|| {
             let opened = ring.open::<SessionTerms>(text.as_bytes(), now);
             let Ok(Opened { content, .. }) = opened else { panic!("it opens") };
-            assert!(content.under("name", 0).stored.is_some());
+            assert!(content.under(b"name").value().is_some());
         });
         assert_eq!(allocated.count_total, 1, "{length}");
     }

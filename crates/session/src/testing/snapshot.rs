@@ -203,9 +203,10 @@ impl Snapshot {
     pub(super) async fn read(handle: &SessionHandle) -> Result<Self, crate::Error> {
         let (owner, id) = (handle.owner().await?, handle.id().await?);
         let state = handle.0.state();
-        let values = state.draft.as_deref().map(values).unwrap_or_default();
+        let draft = state.work.as_ref().map(|work| &work.draft);
+        let values = draft.map(values).unwrap_or_default();
         let name = handle.0.core.cookies.name();
-        let absence = state.draft.as_ref().and_then(|draft| absence(&draft.ordinary, name));
+        let absence = draft.and_then(|draft| absence(&draft.ordinary, name));
         Ok(Self { values, owner, id, absence })
     }
 
@@ -248,7 +249,7 @@ fn absence(ordinary: &Standing, name: &str) -> Option<String> {
 fn encoded<V: Serialize>(key: &str, value: &V) -> String {
     let json = value::encode(key, value);
     let json = json.unwrap_or_else(|error| panic!("nothing can be compared with this: {error}"));
-    String::from_utf8_lossy(&json).into_owned()
+    String::from_utf8_lossy(json.json()).into_owned()
 }
 
 /// Whether two texts are the same JSON, in whatever order the members of objects stand.

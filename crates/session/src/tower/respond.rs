@@ -15,41 +15,42 @@ type Committed = Result<HeadChanges, CommitError>;
 /// A commit that waits for a store.
 pub(super) type Commit = Pin<Box<dyn Future<Output = Committed> + Send>>;
 
-/// Commits at once where that needs no waiting; else returns the commit to wait for.
-pub(super) fn commit_now<R>(
+/// Commits at once where that needs no waiting, and answers; else returns the commit to wait for.
+pub(super) fn commit_now<R: Default>(
     handle: &SessionHandle,
-    response: &Response<R>,
-) -> Result<Committed, Commit> {
+    response: &mut Response<R>,
+) -> Result<(), Commit> {
+    if handle.0.finish_unused() {
+        return Ok(());
+    }
     let status = response.status().as_u16();
-    let cache_control = response.headers().get(header::CACHE_CONTROL).map(HeaderValue::as_bytes);
-    let head = ResponseHead::new(status).with_cache_control(cache_control);
-    let sessions = handle.sessions();
-    match sessions.commit_now(handle, head) {
+    let said = response.headers().get(header::CACHE_CONTROL).map(HeaderValue::as_bytes);
+    let head = ResponseHead::new(status).with_cache_control(said);
+    match handle.0.commit_now(head) {
         Err(failed) if failed.error.is_would_block() => {
-            let handle = handle.clone();
-            let cache_control = cache_control.map(<[u8]>::to_vec);
+            let (handle, said) = (handle.clone(), said.map(<[u8]>::to_vec));
             Err(Box::pin(async move {
-                let head = ResponseHead::new(status).with_cache_control(cache_control.as_deref());
-                sessions.commit(&handle, head).await
+                let head = ResponseHead::new(status).with_cache_control(said.as_deref());
+                handle.sessions().commit(&handle, head).await
             }))
         }
-        committed => Ok(committed),
+        committed => {
+            answer(response, committed);
+            Ok(())
+        }
     }
 }
 
-/// The application's response with our fields, or, when the commit failed, one of our own.
-pub(super) fn answer<R: Default>(mut response: Response<R>, committed: Committed) -> Response<R> {
-    match committed {
-        Ok(changes) => {
-            apply(response.headers_mut(), changes);
-            response
-        }
+/// Puts our fields into the application's response; when the commit failed, one of our own takes its place.
+pub(super) fn answer<R: Default>(response: &mut Response<R>, committed: Committed) {
+    let changes = match committed {
+        Ok(changes) => changes,
         Err(CommitError { error, head }) => {
-            let mut response = status(error.status());
-            apply(response.headers_mut(), head);
-            response
+            *response = status(error.status());
+            head
         }
-    }
+    };
+    apply(response.headers_mut(), changes);
 }
 
 /// A response with this status and nothing else.
@@ -71,8 +72,13 @@ fn apply(headers: &mut HeaderMap, changes: HeadChanges) {
             Err(_) => event::cookie_not_sent(),
         }
     }
-    if let Some(cache_control) = changes.cache_control {
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache_control));
+    let cache_control = match changes.cache_control {
+        // Of a literal, the compiler sees that it is a valid value.
+        Some("private") => Some(HeaderValue::from_static("private")),
+        other => other.map(HeaderValue::from_static),
+    };
+    if let Some(cache_control) = cache_control {
+        headers.insert(header::CACHE_CONTROL, cache_control);
     }
     if changes.vary {
         vary_by_cookie(headers);

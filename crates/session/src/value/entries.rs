@@ -1,14 +1,14 @@
 //! A serializer that takes a map or struct apart and writes each entry as a value of its own.
 
-use super::{Json, encode};
+use super::{Named, encode};
 use crate::{
     error::{Error, Kind},
     key::checked,
 };
 use serde::ser::{self, Impossible, Serialize};
-use std::{fmt, sync::Arc};
+use std::fmt;
 
-type Entries = Vec<(Arc<str>, Json)>;
+type Entries = Vec<Named>;
 
 /// Writes each entry of a map or struct as JSON text. What cannot be stored is named by its own key.
 pub(crate) fn encode_entries<V: Serialize + ?Sized>(map: &V) -> Result<Entries, Error> {
@@ -147,8 +147,7 @@ impl ser::Serializer for Apart {
 impl Collected {
     fn add<T: Serialize + ?Sized>(&mut self, key: &str, value: &T) -> Result<(), Refusal> {
         let key = checked(key).map_err(Refusal::Entry)?;
-        let json = encode(key, value).map_err(Refusal::Entry)?;
-        self.entries.push((key.into(), json));
+        self.entries.push(encode(key, value).map_err(Refusal::Entry)?);
         Ok(())
     }
 }
