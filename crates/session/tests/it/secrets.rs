@@ -3,7 +3,7 @@
 use crate::{
     events::{Heard, listened, listened_probe},
     stores::{Fault, Probe, Verb},
-    support::{Bench, Client, HOUR, Jar, UNKNOWN, drivers, in_a_store, yield_often},
+    support::{Bench, Client, HOUR, Jar, UNKNOWN, drivers, in_a_store, keepers, yield_often},
 };
 use axum::response::IntoResponse;
 use base64::{
@@ -25,7 +25,7 @@ use tracing::{
 
 #[tokio::test]
 async fn the_id_is_public_and_stable_and_not_the_token() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         let mut jar = Jar::default();
         let before = bench
             .ok(&mut jar, async |session| {

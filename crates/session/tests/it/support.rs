@@ -26,10 +26,28 @@ pub(crate) struct Bench {
 
 /// One bench for every driver: what holds on one holds on all.
 pub(crate) async fn drivers() -> Vec<Bench> {
+    let mut benches = keepers().await;
+    benches.push(in_cookies().await);
+    benches
+}
+
+/// The benches whose driver keeps records somewhere.
+pub(crate) async fn keepers() -> Vec<Bench> {
     let mut benches = vec![in_memory().await, in_a_store(MemoryStore::new())];
     #[cfg(feature = "sqlite")]
     benches.push(crate::database::in_a_database().await);
     benches
+}
+
+/// A key that nobody has, though everybody can read it.
+pub(crate) const KEY: &str = "9f3b1c0d7e5a4286b1d0c3f2e4a596870f1e2d3c4b5a69788796a5b4c3d2e1f1";
+
+pub(crate) async fn in_cookies() -> Bench {
+    let clock = Clock::manual();
+    let config = Config::new().driver(dframework_session::DriverName::Stealth);
+    let config = config.key(KEY).unwrap().clock(clock.clone());
+    let sessions = Sessions::connect(&config).await.unwrap();
+    Bench { driver: "stealth", sessions, clock }
 }
 
 pub(crate) async fn in_memory() -> Bench {
