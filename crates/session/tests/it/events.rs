@@ -462,7 +462,7 @@ fn documented() -> Vec<Row> {
 #[tokio::test(start_paused = true)]
 async fn hooks_and_log_are_told_the_same_and_the_manual_has_a_row_for_each() {
     let log = Log::default();
-    let _guard = tracing::subscriber::set_default(log.clone());
+    let _guard = crate::support::subscribe(log.clone());
     let (bench, heard) = listened().await.remove(1);
     let mut told = life(&bench, &heard).await;
     told.extend(trouble(&bench, &heard).await);
@@ -665,7 +665,7 @@ fn an_end_without_a_runtime_is_told_for_each_record() {
 #[tokio::test]
 async fn hostile_requests_do_not_flood_the_log() {
     let log = Log::default();
-    let _guard = tracing::subscriber::set_default(log.clone());
+    let _guard = crate::support::subscribe(log.clone());
     for (bench, heard) in listened().await {
         let unknown = Jar::holding(UNKNOWN);
         let doubled = [unknown.field(), unknown.field()].join("; ");
@@ -717,7 +717,7 @@ async fn a_filter_picks_events_by_target_and_level() {
     }
     for bench in crate::support::drivers().await {
         let log = Log::default();
-        let _guard = tracing::subscriber::set_default(Logins(log.clone()));
+        let _guard = crate::support::subscribe(Logins(log.clone()));
         let session = login(&bench, &mut bench.visitor().await, "guest@mail").await;
         let lines = log.take();
         assert_eq!(lines.len(), 1, "{lines:?}");

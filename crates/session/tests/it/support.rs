@@ -7,7 +7,7 @@ use dframework_session::{
     testing::{Browser, Cookie, Taken},
 };
 use serde::de::DeserializeOwned;
-use std::{borrow::Cow, collections::BTreeMap, fmt, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, fmt, sync::LazyLock, time::Duration};
 
 pub(crate) const NAME: &str = "__Host-Http-session";
 /// No flash companions.
@@ -247,10 +247,23 @@ impl Bench {
     }
 }
 
+/// Has everything told to this subscriber that this thread tells.
+///
+/// While `tracing` knows of one subscriber alone, a thread without any can settle that nobody listens to an event. So
+/// there are always two more.
+pub(crate) fn subscribe(
+    subscriber: impl tracing::Subscriber + Send + Sync + 'static,
+) -> tracing::subscriber::DefaultGuard {
+    static OTHERS: LazyLock<[tracing::Dispatch; 2]> =
+        LazyLock::new(|| [(); 2].map(|()| tracing::Dispatch::new(Told::default())));
+    LazyLock::force(&OTHERS);
+    tracing::subscriber::set_default(subscriber)
+}
+
 /// Runs something and returns everything that it told through `tracing`, at every level.
 pub(crate) async fn told<R>(run: impl AsyncFnOnce() -> R) -> (R, String) {
     let text = Told::default();
-    let subscriber = tracing::subscriber::set_default(text.clone());
+    let subscriber = crate::support::subscribe(text.clone());
     let returned = run().await;
     drop(subscriber);
     let text = text.0.lock().unwrap().clone();
