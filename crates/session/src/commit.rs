@@ -258,13 +258,16 @@ impl Inner {
             return Ok(());
         }
         if let Some(ended) = done.ended {
-            // A new session still takes the place of a token that nobody knew.
-            if !matches!(draft.ordinary, Standing::Unknown { .. }) {
+            // What is made anew still takes the place of a token that nobody knew.
+            let is_known = |standing: &Standing| standing.unknown_key().is_none();
+            if is_known(&draft.ordinary) {
                 draft.ordinary = Standing::Absent;
             }
             draft.hide_shown();
             if ended == Ended::Both {
-                draft.permanent = Standing::Absent;
+                if is_known(&draft.permanent) {
+                    draft.permanent = Standing::Absent;
+                }
                 // A `destroy` that was called meanwhile is still to be carried out.
                 log.destroy = log.destroy && !is_same_log;
             }

@@ -19,7 +19,7 @@ use crate::{
 };
 use cookie::CookieProperties;
 pub(crate) use cookie::CookieSettings;
-pub(crate) use key::Secret;
+pub(crate) use key::{Secret, check_distinct};
 use properties::PROPERTIES;
 use source::{FILE_VARIABLE, Source};
 use std::{env, fmt, fs, io, path::Path, sync::Arc, time::Duration};
@@ -59,7 +59,7 @@ const LONGEST_TABLE: usize = 63;
 /// let file = r#"
 /// [app]
 /// env = "production"              # or "local"
-/// ## key = "…"                     # seals the stealth driver's cookies: `openssl rand -base64 32`
+/// ## key = "…"                     # seals the stealth driver's cookies: `openssl rand -hex 32`
 /// previousKeys = []               # keys that are accepted too: on their way in, or out
 /// sessionDriver = "memory"        # or "database", "stealth", "redis"; missing: memory, with a warning
 /// sessionIdleTimeout = "2h"       # ends a session that is not used
@@ -96,7 +96,8 @@ const LONGEST_TABLE: usize = 63;
 ///   A bare number is an error, because some would mean seconds and some minutes. The idle timeout and the
 ///   lifetime are at least a second, and no duration is longer than a hundred years.
 /// - A key is 32 random bytes or more: 64 hex digits, or base64 of either alphabet, padded or not, with or
-///   without `base64:` in front. Short keys and repeated patterns are refused, and a key that is listed twice.
+///   without `base64:` in front. Short keys, patterns, samples that documentation shows, and a key that is listed twice
+///   are refused. [`Config::generate_key`] makes one.
 /// - Other properties of `[app]` and other variables with `APP_` are the application's and are left alone, except
 ///   what starts with `session` or differs from one of ours by a letter or two: that is an error with "did you
 ///   mean", because a property that nobody reads is a protection that nobody has.
@@ -143,7 +144,7 @@ pub enum DriverName {
     Memory,
     /// In a table of `SQLite`, `PostgreSQL` or `MariaDB`.
     Database,
-    /// In the cookie itself, sealed: nothing on the server. Needs `key`.
+    /// In the cookie itself, sealed: nothing on the server. Needs `key`, except in [`Env::Local`].
     Stealth,
     /// In Redis or Valkey. Needs `sessionRedisUrl`.
     Redis,
@@ -185,7 +186,10 @@ pub(crate) struct Settings {
     pub(crate) store_timeout: Duration,
     pub(crate) max_sessions: usize,
     pub(crate) max_bytes: usize,
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the database driver"))]
+    #[cfg_attr(
+        not(any(test, feature = "sqlite")),
+        expect(dead_code, reason = "for the database driver")
+    )]
     pub(crate) database_url: String,
     pub(crate) table: String,
     #[cfg_attr(not(test), expect(dead_code, reason = "for the redis driver"))]
@@ -292,6 +296,27 @@ impl Config {
     /// As [`Config::load`], and when the file is missing.
     pub fn load_from(path: impl AsRef<Path>) -> Result<Self, Error> {
         Self::load_file(path.as_ref(), Missing::IsAnError)
+    }
+
+    /// Makes a key for `app.key`: 32 bytes of the operating system's generator, as 64 hex digits.
+    ///
+    /// `openssl rand -hex 32` does the same in a shell. Whoever has the key can make any session: keep it out of the
+    /// repository and out of images, and give it to the application through its environment or a file of its own.
+    ///
+    /// ```
+    /// use dframework_session::Config;
+    ///
+    /// let key = Config::generate_key()?;
+    /// assert_eq!(key.len(), 64);
+    /// let config = Config::from_parts(None, [("APP_KEY", key)])?;
+    /// # Ok::<(), dframework_session::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The operating system gives no random bytes. There is no other source.
+    pub fn generate_key() -> Result<String, Error> {
+        key::generate()
     }
 
     fn load_file(usual: &Path, missing: Missing) -> Result<Self, Error> {
@@ -436,7 +461,8 @@ impl Config {
         self
     }
 
-    /// The database of the database driver. `sqlite://data/sessions.db` by default, which needs no server.
+    /// The database of the database driver, in this version an `SQLite` file. `sqlite://data/sessions.db` by default,
+    /// which needs no server; it is found from the working directory.
     pub fn database_url(mut self, url: impl Into<String>) -> Self {
         self.database_url.set("Config::database_url", url.into());
         self
@@ -680,7 +706,7 @@ impl Config {
         let list = &self.previous_keys;
         let previous =
             (0..).zip(&list.value).map(|(index, key)| (item_name(&list.name, index), key));
-        key::check_distinct(key.chain(previous))
+        check_distinct(&key.chain(previous).collect::<Vec<_>>())
     }
 
     /// The error for a driver that this build does not have.
@@ -688,11 +714,28 @@ impl Config {
         self.driver.refuse(why)
     }
 
+    /// The error for a database that this build does not talk to. What stands behind the scheme may be a password.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn refuse_database_url(&self) -> Error {
+        let url = &self.database_url.value;
+        let scheme = url.split_once(':').map_or("no scheme", |(scheme, _)| scheme);
+        self.database_url.refuse(format_args!(
+            "is a URL with {scheme:?}; this build has sqlite: expected a URL such as sqlite://data/sessions.db"
+        ))
+    }
+
     fn check_driver(&self) -> Result<(), Error> {
         match self.driver.value {
-            Some(DriverName::Stealth) if self.key.value.is_none() => Err(self.driver.refuse(
-                format_args!("is \"stealth\", which needs {}: {}", self.key.name, key::EXPECTED),
-            )),
+            // In `local`, a file of the library's own serves.
+            Some(DriverName::Stealth)
+                if self.key.value.is_none() && self.env.value != Env::Local =>
+            {
+                Err(self.driver.refuse(format_args!(
+                    "is \"stealth\", which needs {}: {}",
+                    self.key.name,
+                    key::EXPECTED
+                )))
+            }
             Some(DriverName::Redis) if self.redis_url.value.is_none() => {
                 Err(self.driver.refuse(format_args!(
                     "is \"redis\", which needs {}: expected a URL such as redis://127.0.0.1:6379",
@@ -776,7 +819,7 @@ mod tests {
         let settings = Config::from_toml(&file)?.settings()?;
         assert_eq!(settings.database_url, "sqlite://a.db");
         assert_eq!(settings.redis_url.as_deref(), Some("redis://b"));
-        assert_eq!(settings.key.map(|key| key.0[..3].to_vec()), Some(vec![0x00, 0x11, 0x22]));
+        assert_eq!(settings.key.map(|key| key.bytes()[..3].to_vec()), Some(vec![0x00, 0x11, 0x22]));
 
         let settings =
             Config::new().database_url("sqlite://c").redis_url("redis://d").settings()?;

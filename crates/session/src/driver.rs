@@ -26,6 +26,8 @@ pub(crate) enum Driver {
 /// A store behind a connection, and what calling one takes.
 pub(crate) struct Remote {
     pub(crate) store: Arc<dyn Store>,
+    /// What users call the driver.
+    pub(crate) name: &'static str,
     pub(crate) timeout: Duration,
     pub(crate) queue: Queue,
 }
@@ -167,17 +169,24 @@ impl Driver {
 }
 
 impl Remote {
-    /// A call that has not been answered in time may have been carried out.
     pub(crate) async fn within<T>(
         &self,
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        match tokio::time::timeout(self.timeout, call).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                let message = format!("no answer from the session store within {:?}", self.timeout);
-                Err(StoreError::unknown_outcome(message))
-            }
+        within(self.timeout, call).await
+    }
+}
+
+/// A call that has not been answered in time may have been carried out.
+pub(crate) async fn within<T>(
+    timeout: Duration,
+    call: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    match tokio::time::timeout(timeout, call).await {
+        Ok(answer) => answer,
+        Err(_) => {
+            let message = format!("no answer from the session store within {timeout:?}");
+            Err(StoreError::unknown_outcome(message))
         }
     }
 }

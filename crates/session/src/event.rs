@@ -185,6 +185,12 @@ pub enum Event {
         /// How many rounds there were.
         rounds: u32,
     },
+    /// Expired sessions could not be deleted from the store. They open nothing; it is tried again, and again.
+    #[non_exhaustive]
+    SweepFailed {
+        /// Why.
+        error: Error,
+    },
     /// At start: `sessionDriver` is not set, so sessions live in memory.
     DriverNotSet,
     /// At start: `env` is `local`, so cookies are sent without `Secure`.

@@ -70,6 +70,7 @@
 - [Failures](manual::failures): each error, and what is stored when the store is down.
 - [Cookies](manual::cookies): names, attributes, who sets them, caches.
 - [Configuration](manual::configuration): every property, its default and what a change costs.
+- [Database](manual::database): sessions that survive a restart; the file, the table, backups, what can fail.
 - [Events](manual::events): what is told to the log and to functions of the application.
 - [Testing](manual::testing): a visitor for the tests of an application.
 "
@@ -77,12 +78,15 @@
 //!
 //! # Drivers
 //!
-//! In this version `memory`, in the memory of the process: lost on restart, not shared with other processes. Any other place is
-//! reached by [`Sessions::from_store`] with an implementation of `store::Store`.
+//! - `memory`, in the memory of the process: lost on restart, not shared with other processes.
+//! - `database`, in a table of an `SQLite` file: survives restarts, shared by the processes of a machine.
+//!
+//! Any other place is reached by [`Sessions::from_store`] with an implementation of `store::Store`.
 //!
 //! # Features
 //!
 //! - `axum` (default): [`SessionHandle`] as an extractor and [`Error`] as a response; brings `tower`.
+//! - `sqlite` (default): the driver `database`. Builds `SQLite`, which takes a C compiler, and needs Rust 1.94.
 //! - `tower`: `tower::SessionLayer`, for every service of `http` requests.
 //! - `testing`: `testing::Visitor`, for the tests of an application; `store::testing`, for those of a store.
 
@@ -107,6 +111,10 @@ mod commit;
 
 mod owned;
 
+#[cfg(feature = "sqlite")]
+mod opening;
+mod sweeper;
+
 // What these use.
 mod clock;
 mod config;
@@ -120,6 +128,8 @@ mod value;
 
 mod memory;
 
+mod stealth;
+
 #[cfg(feature = "tower")]
 pub mod tower;
 
@@ -129,8 +139,14 @@ pub mod testing;
 #[cfg(any(doc, doctest))]
 pub mod manual;
 
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub use clock::Clock;
 pub use config::{Config, DriverName, Env, SameSite};
+#[cfg(feature = "sqlite")]
+pub use dframework_session_sqlx as database;
 pub use dframework_session_store as store;
 pub use dframework_session_store::SessionId;
 pub use error::Error;

@@ -14,6 +14,7 @@ macro_rules! chapter {
         #[doc = "[failures]: crate::manual::failures"]
         #[doc = "[cookies]: crate::manual::cookies"]
         #[doc = "[configuration]: crate::manual::configuration"]
+        #[doc = "[database]: crate::manual::database"]
         #[doc = "[events]: crate::manual::events"]
         #[doc = "[testing]: crate::manual::testing"]
         #[doc = ""]
@@ -30,5 +31,6 @@ chapter!(concurrency, "../docs/concurrency.md");
 chapter!(failures, "../docs/failures.md");
 chapter!(cookies, "../docs/cookies.md");
 chapter!(configuration, "../docs/configuration.md");
+chapter!(database, "../docs/database.md");
 chapter!(events, "../docs/events.md");
 chapter!(testing, "../docs/testing.md");

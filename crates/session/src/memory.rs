@@ -9,7 +9,7 @@
 //! consistent before anything can panic, so a poisoned lock is as good as any other.
 
 mod eviction;
-mod hasher;
+pub(crate) mod hasher;
 mod kept;
 mod lists;
 mod owners;

@@ -17,12 +17,13 @@ use crate::{
     memory::{Keys, Memory},
     queue::Queue,
     scope,
+    sweeper::Sweeper,
 };
 use dframework_session_store::Store;
 use std::{
     fmt,
     pin::pin,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::{Context, Poll, Waker},
 };
 
@@ -54,6 +55,8 @@ pub(crate) struct Core {
     pub(crate) lifetimes: Lifetimes,
     pub(crate) clock: crate::Clock,
     pub(crate) listeners: Arc<Listeners>,
+    /// Stops when the last `Sessions` goes.
+    pub(crate) sweeper: OnceLock<Sweeper>,
 }
 
 /// A field of a request's head that is read only when it matters: few requests bring a message to age.
@@ -182,12 +185,14 @@ impl std::error::Error for CommitError {
 impl Sessions {
     /// Opens the driver that `app.sessionDriver` names.
     ///
-    /// Without one it is `memory`, with a warning.
+    /// Without one it is `memory`, with a warning. The database driver makes its database and its table where they
+    /// are missing, and begins to [sweep](Sessions::start_sweeper).
     ///
     /// # Errors
     ///
     /// The configuration cannot be used, or the driver is not part of this build; the message names the
-    /// property, its value and what is allowed, or the feature that is missing.
+    /// property, its value and what is allowed, or the feature that is missing. [`Error::is_unavailable`] when the
+    /// database cannot be opened; the cause names it.
     ///
     /// ```
     /// use dframework_session::{Config, Sessions};
@@ -202,18 +207,28 @@ impl Sessions {
     /// # Ok::<(), dframework_session::Error>(())
     /// # }).unwrap();
     /// ```
-    #[expect(clippy::unused_async, reason = "drivers with a connection wait for it here")]
+    #[cfg_attr(
+        not(feature = "sqlite"),
+        expect(clippy::unused_async, reason = "a database is waited for")
+    )]
     pub async fn connect(config: &Config) -> Result<Self, Error> {
         let settings = config.settings()?;
-        let driver = settings.driver;
-        if let Some(driver) = driver.filter(|driver| *driver != DriverName::Memory) {
-            return Err(config.refuse_driver(not_compiled(driver)));
+        match settings.driver {
+            Some(DriverName::Memory) => Ok(Self::in_memory(settings)),
+            None => {
+                let sessions = Self::in_memory(settings);
+                sessions.0.listeners.tell(Name::DriverNotSet, || Event::DriverNotSet);
+                Ok(sessions)
+            }
+            #[cfg(feature = "sqlite")]
+            Some(DriverName::Database) => {
+                let store = crate::opening::open(config, &settings).await?;
+                let sessions = Self::in_a_store(Arc::new(store), "database", settings);
+                sessions.start_sweeper();
+                Ok(sessions)
+            }
+            Some(driver) => Err(config.refuse_driver(not_compiled(driver))),
         }
-        let sessions = Self::in_memory(settings);
-        if driver.is_none() {
-            sessions.0.listeners.tell(Name::DriverNotSet, || Event::DriverNotSet);
-        }
-        Ok(sessions)
     }
 
     /// Sessions in memory with every default, for tests and examples.
@@ -238,14 +253,14 @@ impl Sessions {
     /// # Ok::<(), dframework_session::Error>(())
     /// ```
     pub fn from_store(store: impl Store, config: &Config) -> Result<Self, Error> {
-        let settings = config.settings()?;
-        let remote = Remote {
-            store: Arc::new(store),
-            timeout: settings.store_timeout,
-            queue: Queue::default(),
-        };
+        Ok(Self::in_a_store(Arc::new(store), "store", config.settings()?))
+    }
+
+    fn in_a_store(store: Arc<dyn Store>, name: &'static str, settings: Settings) -> Self {
+        let timeout = settings.store_timeout;
+        let remote = Remote { store, name, timeout, queue: Queue::default() };
         let listeners = Arc::new(Listeners::new(settings.hooks.clone()));
-        Ok(Self::new(Driver::Store(remote), settings, listeners))
+        Self::new(Driver::Store(remote), settings, listeners)
     }
 
     fn in_memory(settings: Settings) -> Self {
@@ -269,7 +284,35 @@ impl Sessions {
             lifetimes,
             clock: settings.clock,
             listeners,
+            sweeper: OnceLock::new(),
         }))
+    }
+
+    /// Deletes what has expired from the store, from now on and until the last of these `Sessions` is dropped.
+    ///
+    /// [`Sessions::connect`] does so itself; this is for stores of your own. It runs in a task, about once a minute,
+    /// and deletes a few hundred records at a time, so that requests go on meanwhile. Several processes may sweep one
+    /// store. What fails is told as [`Event::SweepFailed`], and tried again for ever. A second call, or one on sessions
+    /// in memory, which clean up after themselves, changes nothing.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    ///
+    /// ```
+    /// use dframework_session::{Config, MemoryStore, Sessions};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let sessions = Sessions::from_store(MemoryStore::new(), &Config::new())?;
+    /// sessions.start_sweeper();
+    /// # Ok::<(), dframework_session::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn start_sweeper(&self) {
+        let core = &self.0;
+        if let Driver::Store(remote) = &core.driver {
+            core.sweeper.get_or_init(|| Sweeper::start(remote, &core.clock, &core.listeners));
+        }
     }
 
     /// The current request's session in these very sessions.
@@ -306,11 +349,11 @@ impl Sessions {
         scope::innermost(|handle| Arc::ptr_eq(&handle.0.core, &self.0))
     }
 
-    /// Where the sessions are kept: `memory`, or `store` for [`Sessions::from_store`].
+    /// Where the sessions are kept: `memory`, `database`, or `store` for [`Sessions::from_store`].
     pub fn driver(&self) -> &'static str {
-        match self.0.driver {
+        match &self.0.driver {
             Driver::Memory(_) => "memory",
-            Driver::Store(_) => "store",
+            Driver::Store(remote) => remote.name,
         }
     }
 
@@ -446,5 +489,6 @@ fn not_compiled(driver: DriverName) -> String {
         DriverName::Redis => ("redis", "the feature `redis`"),
         _ => ("stealth", "a version of dframework-session that has this driver"),
     };
-    format!("is \"{name}\", which needs {needs}; this build has: memory")
+    let has = if cfg!(feature = "sqlite") { "memory, database" } else { "memory" };
+    format!("is \"{name}\", which needs {needs}; this build has: {has}")
 }

@@ -7,6 +7,15 @@ use base64_simd::{AsOut, URL_SAFE_NO_PAD};
 use dframework_session_store::StoreKey;
 use sha2::{Digest, Sha256};
 
+/// Bytes from the operating system's generator.
+///
+/// There is no other source to fall back to: a guessable token is worse than a failed request.
+pub(crate) fn random<const LENGTH: usize>() -> Result<[u8; LENGTH], Error> {
+    let mut bytes = [0; LENGTH];
+    getrandom::fill(&mut bytes).map_err(|error| Error::new(Kind::Random).with_source(error))?;
+    Ok(bytes)
+}
+
 /// The secret that names a session.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Token([u8; 32]);
@@ -16,12 +25,8 @@ impl Token {
     pub(crate) const TEXT_LENGTH: usize = 43;
 
     /// A new token.
-    ///
-    /// There is no other source to fall back to: a guessable token is worse than a failed request.
     pub(crate) fn generate() -> Result<Self, Error> {
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).map_err(|error| Error::new(Kind::Random).with_source(error))?;
-        Ok(Self(bytes))
+        Ok(Self(random()?))
     }
 
     /// Reads the text of a token; anything else is no token.

@@ -73,6 +73,7 @@ names! {
     EndFailed "end_failed" ERROR,
     ChangesDropped "changes_dropped" ERROR,
     ConflictGivenUp "conflict_given_up" WARN,
+    SweepFailed "sweep_failed" WARN,
     DriverNotSet "driver_not_set" WARN,
     LocalEnvironment "local_environment" WARN,
     CookieNeedsHttps "cookie_needs_https" INFO,
@@ -160,6 +161,10 @@ pub(super) fn write(event: &Event) {
         Event::ConflictGivenUp { id, rounds } => {
             let session = id.map(tracing::field::display);
             line!(ConflictGivenUp, session, rounds, "a commit lost every round to others");
+        }
+        Event::SweepFailed { error } => {
+            let cause = cause(error);
+            line!(SweepFailed, %error, cause, "expired sessions were not deleted");
         }
         Event::DriverNotSet => line!(
             DriverNotSet,

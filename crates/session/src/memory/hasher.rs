@@ -8,11 +8,11 @@ use std::hash::{BuildHasher, RandomState};
 
 /// A keyed hash of 32-byte keys.
 #[derive(Clone, Copy)]
-pub(super) struct Hasher([u64; 4]);
+pub(crate) struct Hasher([u64; 4]);
 
 impl Hasher {
     /// With a key from std's own random source for hash tables.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let random = RandomState::new();
         Self([0, 1, 2, 3].map(|word: u64| random.hash_one(word)))
     }
@@ -20,6 +20,14 @@ impl Hasher {
     pub(super) fn hash(&self, key: &StoreKey) -> u64 {
         let (words, _) = key.as_bytes().as_chunks::<8>();
         self.fold_all(|at| u64::from_le_bytes(words[at]))
+    }
+
+    /// The same for half as many bytes: an id.
+    pub(crate) fn hash_id(&self, id: [u8; 16]) -> u64 {
+        let words = u128::from_le_bytes(id);
+        #[expect(clippy::cast_possible_truncation, reason = "the halves are what is wanted")]
+        let (low, high) = (words as u64, (words >> 64) as u64);
+        self.fold_all(|at| if at % 2 == 0 { low } else { high })
     }
 
     /// A number from another, for draws that nobody outside can foretell.

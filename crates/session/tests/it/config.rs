@@ -3,6 +3,7 @@
 use dframework_session::{Clock, Config, DriverName, Env, SameSite};
 use std::{
     ffi::OsStr,
+    fmt::Write,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -338,6 +339,17 @@ fn values_that_are_not_allowed_are_refused_with_those_that_are() {
 }
 
 #[test]
+fn stealth_needs_a_key_but_in_local() {
+    let parts = ["app.key", "openssl rand -hex 32", "Config::generate_key()"];
+    assert_refused(toml("sessionDriver = 'stealth'"), &parts, "production");
+    assert_shows(
+        toml("sessionDriver = 'stealth'\nenv = 'local'"),
+        &["driver: Some(Stealth)", "key: None"],
+        "local",
+    );
+}
+
+#[test]
 fn names_at_their_bounds_are_taken() {
     for entry in [
         format!("sessionTable = 'a{}'", "_".repeat(62)),
@@ -478,6 +490,19 @@ fn keys_that_protect_nothing_are_refused_and_not_shown() {
         (&repeated, "a short pattern that repeats"),
         (&format!("{}Z", "YWJj".repeat(15)), "neither hex nor base64"),
         (&"YWJj".repeat(15), "a short pattern that repeats"),
+        (&counted(|byte| byte), "counted up or down"),
+        (&counted(|byte| 200 - 3 * byte), "counted up or down"),
+        // Of the documentation of Flask, Laravel and Rocket.
+        (
+            "192b9bdd22ab9ed4d12e236c78afcb9a393ec15f71bbf5dc987d54727823bcbf",
+            "a sample that documentation shows",
+        ),
+        (
+            "base64:J63qRTDLub5NuZvP+kb8YIorGS6qFYHKVo6u7179stY=",
+            "a sample that documentation shows",
+        ),
+        ("J63qRTDLub5NuZvP-kb8YIorGS6qFYHKVo6u7179stY", "a sample that documentation shows"),
+        ("8Xui8SN4mI+7egV/9dlfYYLGQJeEx4+DwmSQLwDVXJg=", "a sample that documentation shows"),
     ] {
         for (name, config) in [
             ("app.key", toml(&format!("key = '{value}'"))),
@@ -491,6 +516,47 @@ fn keys_that_protect_nothing_are_refused_and_not_shown() {
             let start = value.get(..8).unwrap_or("nothing to show");
             assert!(!message.contains(start), "shown: {message}");
         }
+    }
+}
+
+/// 64 hex digits of bytes that follow from their places.
+fn counted(byte: fn(u8) -> u8) -> String {
+    let mut text = String::new();
+    for place in 0..32 {
+        write!(text, "{:02x}", byte(place)).unwrap();
+    }
+    text
+}
+
+#[test]
+fn two_keys_with_one_short_id_are_refused() {
+    // Found by trying: a cookie names its key by four bytes that are derived from it.
+    let one = "38cbceb524ad2c6f90dbd717bb42f8e154c6f52e3952761ca923e6e4dfcd280c";
+    let other = "b184bb3b8f521601a3d947490e15a03b4a93a0bd8a97a8e340965d646593cee5";
+    for (config, names) in [
+        (
+            toml(&format!("key = '{one}'\npreviousKeys = ['{HEX}', '{other}']")),
+            ["app.previousKeys[1]", "app.key"],
+        ),
+        (
+            variable("APP_PREVIOUS_KEYS", &format!("{other},{one}")),
+            ["APP_PREVIOUS_KEYS[1]", "APP_PREVIOUS_KEYS[0]"],
+        ),
+    ] {
+        assert_refused(config, &[names[0], "the same short id as", names[1]], "one id");
+    }
+    for key in [one, other] {
+        assert_shows(toml(&format!("key = '{key}'")), &["key: Some"], "alone");
+    }
+}
+
+#[test]
+fn a_key_that_is_generated_is_taken_and_is_another_each_time() {
+    let keys = [(); 2].map(|()| Config::generate_key().unwrap());
+    assert_ne!(keys[0], keys[1]);
+    for key in &keys {
+        assert_eq!(key.len(), 64);
+        assert_shows(toml(&format!("key = '{key}'")), &["key: Some(Secret(..))"], "generated");
     }
 }
 

@@ -13,6 +13,7 @@ use serde_json::json;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 use tracing::{Level, Metadata, Subscriber, span};
 
@@ -327,11 +328,19 @@ async fn faults() -> Told {
     handle.set("name", "guest").await.unwrap();
     bench.answer(&mut Jar::default(), &handle, 200).await.unwrap_err();
     told.push(("there is no room", heard.take()));
+
+    let (store, bench, heard) = listened_probe();
+    store.fail_next(Verb::DeleteExpired, Fault::Unavailable);
+    bench.sessions.start_sweeper();
+    yield_often().await;
+    tokio::time::advance(Duration::from_secs(90)).await;
+    yield_often().await;
+    told.push(("a sweep fails", heard.take()));
     told
 }
 
 /// What the situations of [`faults`] are told as.
-const FAULTS: [(&str, &[&str]); 10] = [
+const FAULTS: [(&str, &[&str]); 11] = [
     ("a touch fails", &["touch_failed"]),
     ("a commit fails", &["commit_failed"]),
     ("an end fails that nobody waits for", &["end_failed"]),
@@ -342,6 +351,7 @@ const FAULTS: [(&str, &[&str]); 10] = [
     ("a damaged record is destroyed", &["unreadable", "destroyed"]),
     ("a session takes the place of another", &["evicted", "created", "owner_set"]),
     ("there is no room", &["commit_failed"]),
+    ("a sweep fails", &["sweep_failed"]),
 ];
 
 #[tokio::test(start_paused = true)]

@@ -10,6 +10,8 @@ mod config;
 mod contract;
 mod cookies;
 mod cut_off;
+#[cfg(feature = "sqlite")]
+mod database;
 mod event_hooks;
 mod events;
 mod failures;
@@ -35,6 +37,7 @@ mod secrets;
 mod stores;
 mod structure;
 mod support;
+mod sweeper;
 mod tombstones;
 mod tower;
 mod values;

@@ -26,7 +26,10 @@ pub(crate) struct Bench {
 
 /// One bench for every driver: what holds on one holds on all.
 pub(crate) async fn drivers() -> Vec<Bench> {
-    vec![in_memory().await, in_a_store(MemoryStore::new())]
+    let mut benches = vec![in_memory().await, in_a_store(MemoryStore::new())];
+    #[cfg(feature = "sqlite")]
+    benches.push(crate::database::in_a_database().await);
+    benches
 }
 
 pub(crate) async fn in_memory() -> Bench {

@@ -95,19 +95,28 @@ struct State {
 /// Which operation of a store was called.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
-#[expect(missing_docs, reason = "each is the operation of its name")]
 pub enum Verb {
+    /// [`Store::load`].
     Load,
+    /// [`Store::create`].
     Create,
-    /// With [`Change::move_to`] too.
+    /// [`Store::commit`], with [`Change::move_to`] too.
     Commit,
+    /// [`Store::touch`].
     Touch,
+    /// [`Store::end`].
     End,
+    /// [`Store::delete_expired`].
     DeleteExpired,
+    /// [`Store::find`].
     Find,
+    /// [`Store::owned_by`].
     OwnedBy,
+    /// [`Store::end_owned_by`].
     EndOwnedBy,
+    /// [`Store::count`].
     Count,
+    /// [`Store::scan`].
     Scan,
 }
 

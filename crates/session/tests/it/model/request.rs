@@ -519,7 +519,9 @@ impl Request {
         let had_session = loaded.session_at.is_some() || carried.session.is_some();
         let had_permanent = loaded.permanent_at.is_some() || carried.permanent.is_some();
         loaded.session_at.take_if(|token| world.sessions.end(*token, world.now));
-        if let Some(token) = loaded.permanent_at.take() {
+        // New data takes the place of a token that nobody knew, and not of one that has ended.
+        let is_unknown = matches!(loaded.permanent, Found::Nothing);
+        if let Some(token) = loaded.permanent_at.take_if(|_| !is_unknown) {
             world.permanents.end(token, world.now);
         }
         loaded.session = Found::Nothing;
@@ -585,7 +587,7 @@ impl Request {
             }
             _ if new.values.is_empty() => {}
             (_, presented) => {
-                if let Some(token) = presented.filter(|_| !draft.is_destroyed)
+                if let Some(token) = presented
                     && world.permanents.bury(token, now).is_err()
                 {
                     return Err(Overtaken);

@@ -1,0 +1,57 @@
+//! The database driver of `dframework-session`: records in one dedicated table.
+//!
+//! [`SqlStore`] is a [`Store`](dframework_session_store::Store). It opens a database by its URL, or works on a pool
+//! that the application has. Applications that name `database` as their driver need nothing of this crate: what
+//! they use opens the store itself.
+//!
+//! ```
+//! use dframework_session_sqlx::SqlStore;
+//! use dframework_session_store::{NewRecord, Store, StoreKey, Timestamp};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = std::env::temp_dir().join(format!("sqlx-front-{}", std::process::id()));
+//! # let url = format!("sqlite://{}/sessions.db", folder.display());
+//! let store = SqlStore::open(&url).await?;
+//! store.migrate().await?;
+//!
+//! let (key, now) = (StoreKey::from_bytes([7; 32]), Timestamp::from_millis(0));
+//! store.create(&key, NewRecord::new(b"bytes", now, Timestamp::MAX), now).await?;
+//! assert_eq!(store.count(now).await?, 1);
+//! # drop(store);
+//! # std::fs::remove_dir_all(folder)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Lanes
+//!
+//! Connections are held, not checked out for each call: a *lane* is a task with a connection of its own. Reads and
+//! writes have lanes of their own, for SQLite two and one. A call takes an idle lane at once, and waits while all are
+//! busy. A call that is dropped while it waits is never carried out; one that is being carried out is carried out whole.
+//!
+//! # Features
+//!
+//! - `sqlite`: embedded SQLite, built with the crate.
+
+#[cfg(feature = "sqlite")]
+mod lanes;
+#[cfg(feature = "sqlite")]
+mod options;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+#[cfg(feature = "sqlite")]
+mod store;
+
+#[cfg(feature = "sqlite")]
+pub use options::Options;
+/// The version of sqlx whose pools a [`SqlStore`] takes.
+#[cfg(feature = "sqlite")]
+pub use sqlx;
+#[cfg(feature = "sqlite")]
+pub use store::SqlStore;
+
+/// The example of the front page compiles.
+#[cfg(all(doctest, feature = "sqlite"))]
+#[doc = include_str!("../README.md")]
+struct FrontPage;

@@ -1,0 +1,92 @@
+//! How a store is made: the table's name, and how long a call waits.
+
+use crate::{SqlStore, sqlite};
+use dframework_session_store::StoreError;
+use sqlx::SqlitePool;
+use std::time::Duration;
+
+/// What a name may have, since PostgreSQL keeps no more of an identifier.
+const LONGEST_TABLE: usize = 63;
+
+/// How a [`SqlStore`] is made, where the defaults do not fit.
+///
+/// ```
+/// use dframework_session_sqlx::{SqlStore, sqlx::SqlitePool};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let pool = SqlitePool::connect_lazy("sqlite://app.db")?;
+/// let store = SqlStore::options().table("web_sessions").over(pool)?;
+/// assert!(store.schema_sql().contains("web_sessions"));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Options {
+    pub(crate) table: String,
+    pub(crate) patience: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        // Shorter than the five seconds after which the caller gives up by default: a caller that gives up does not
+        // know what happened, and an answer of the store says that nothing did.
+        Self { table: "sessions".to_owned(), patience: Duration::from_secs(4) }
+    }
+}
+
+impl Options {
+    /// The table, an SQL identifier: a letter or `_`, then letters, digits or `_`, at most 63. `sessions` by default.
+    pub fn table(mut self, table: impl Into<String>) -> Self {
+        self.table = table.into();
+        self
+    }
+
+    /// How long a call waits for a connection, or for a lock that somebody else holds, before it fails with nothing
+    /// done. Four seconds by default.
+    ///
+    /// Keep it below `sessionStoreTimeout`: whoever is not answered in time has to look what happened.
+    pub fn busy_timeout(mut self, timeout: Duration) -> Self {
+        self.patience = timeout;
+        self
+    }
+
+    /// A store on a pool of the application, whose settings stay as they are.
+    ///
+    /// The lanes hold three connections of it for as long as the store is used. A pool that has no more than that
+    /// is not emptied: there, a lane gives its connection back after each call.
+    ///
+    /// # Errors
+    ///
+    /// The table's name is no identifier.
+    pub fn over(self, pool: SqlitePool) -> Result<SqlStore, StoreError> {
+        self.check()?;
+        Ok(SqlStore::over(pool, self))
+    }
+
+    /// A store on the database at this URL: see [`SqlStore::open`].
+    ///
+    /// # Errors
+    ///
+    /// As there, and when the table's name is no identifier.
+    pub async fn open(self, url: &str) -> Result<SqlStore, StoreError> {
+        self.check()?;
+        let pool = sqlite::open(url, self.patience).await?;
+        Ok(SqlStore::build(pool, sqlite::Custody::Held, self))
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        let table = &self.table;
+        let is_identifier = table.len() <= LONGEST_TABLE
+            && table.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && table.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        // The one name that the store itself needs.
+        if is_identifier && !table.eq_ignore_ascii_case(sqlite::REGISTRY) {
+            return Ok(());
+        }
+        Err(StoreError::refused(format!(
+            "the table {table:?} cannot be used: a letter or _, then letters, digits or _ are allowed, at most {LONGEST_TABLE}"
+        )))
+    }
+}

@@ -1,0 +1,93 @@
+//! Opens a database by its URL: folder, file, connections.
+
+use super::failure::Failure;
+use crate::store::LANES;
+use dframework_session_store::StoreError;
+use sqlx::{
+    ConnectOptions, SqlitePool,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use std::{fs, path::Path, str::FromStr, time::Duration};
+use tokio::time::{Instant, sleep};
+
+/// A pool for the lanes and nobody else.
+pub(crate) async fn open(url: &str, patience: Duration) -> Result<SqlitePool, StoreError> {
+    let options = parse(url)?;
+    prepare(options.get_filename(), url)?;
+    let file = options.get_filename().display().to_string();
+    let options = options
+        .journal_mode(SqliteJournalMode::Wal)
+        // A logout that was answered must not be undone by a power failure.
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(patience)
+        .disable_statement_logging();
+    let pool = SqlitePoolOptions::new()
+        .max_connections(LANES)
+        .acquire_timeout(patience)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_lazy_with(options);
+    // The first connection turns WAL mode on, for which SQLite does not wait while others are at the file.
+    let deadline = Instant::now() + patience;
+    loop {
+        match pool.acquire().await.map_err(Failure::opening) {
+            Ok(_) => return Ok(pool),
+            Err(failure) if failure.is_busy() && Instant::now() < deadline => {
+                sleep(Duration::from_millis(5)).await;
+            }
+            Err(failure) => return Err(failure.into_opening_error(&file)),
+        }
+    }
+}
+
+fn parse(url: &str) -> Result<SqliteConnectOptions, StoreError> {
+    let refuse = |why: &str| StoreError::refused(format!("the URL of the session database {why}"));
+    let Some(rest) = url.strip_prefix("sqlite:") else {
+        // What stands behind the scheme may hold a password.
+        let scheme = url.split_once(':').map_or("none", |(scheme, _)| scheme);
+        return Err(refuse(&format!("has the scheme {scheme}; this build has sqlite")));
+    };
+    let path = rest.trim_start_matches("//");
+    if path.is_empty() || path.starts_with('?') {
+        return Err(refuse("names no file: expected sqlite://data/sessions.db"));
+    }
+    if path.starts_with(":memory:") || path.contains("mode=memory") {
+        return Err(refuse("names a database in memory: use the driver \"memory\" instead"));
+    }
+    let options = SqliteConnectOptions::from_str(url);
+    options.map_err(|error| refuse("cannot be read").with_source(error))
+}
+
+/// Makes the folder and the file, unless the URL says that they must be there.
+fn prepare(file: &Path, url: &str) -> Result<(), StoreError> {
+    if url.contains("mode=") || file.exists() {
+        return Ok(());
+    }
+    if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::create_dir_all(folder).map_err(|error| {
+            let folder = folder.display();
+            StoreError::refused(format!(
+                "the folder {folder} of the session database cannot be made"
+            ))
+            .with_source(error)
+        })?;
+    }
+    make(file).map_err(|error| {
+        let file = file.display();
+        StoreError::refused(format!("the session database {file} cannot be made"))
+            .with_source(error)
+    })
+}
+
+/// Makes an empty file that other users of the machine cannot read: it will hold what sessions hold.
+fn make(file: &Path) -> std::io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(file) {
+        // Another process was faster.
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.map(drop),
+    }
+}

@@ -1,0 +1,117 @@
+//! The table, and which version of it a database has.
+//!
+//! The version stands in a table beside it, so that whoever empties the sessions does not lose it. A step changes
+//! one version into the next; steps that have been released stay as they are.
+
+use super::{
+    Database,
+    failure::{Access, Failure},
+    operations::{Operation, transaction},
+};
+use sqlx::{AssertSqlSafe, Executor, SqliteConnection};
+
+/// Which tables there are, and their versions. One for all tables of a database.
+pub(crate) const REGISTRY: &str = "dframework_session_schema";
+
+const REGISTRY_SQL: &str = "\
+CREATE TABLE IF NOT EXISTS dframework_session_schema (
+    table_name TEXT NOT NULL PRIMARY KEY COLLATE NOCASE,
+    version INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
+/// Each makes the next version of the table.
+const STEPS: &[&str] = &["\
+CREATE TABLE \"{table}\" (
+    key BLOB NOT NULL PRIMARY KEY CHECK (length(key) = 32), -- SHA-256 of the token
+    version INTEGER NOT NULL,                               -- another one with every commit
+    created INTEGER NOT NULL,                               -- milliseconds since 1970, as all instants
+    expires_at INTEGER NOT NULL,                            -- of a tombstone: when it may be forgotten
+    owner TEXT,
+    meta BLOB NOT NULL,
+    payload BLOB                                            -- none: a tombstone
+) STRICT, WITHOUT ROWID;
+CREATE INDEX \"{table}_expires_at\" ON \"{table}\" (expires_at);
+CREATE INDEX \"{table}_owner\" ON \"{table}\" (owner) WHERE owner IS NOT NULL;
+"];
+
+/// What makes the table of the current version where there is none.
+pub(crate) fn schema_sql(table: &str) -> String {
+    let steps: String = STEPS.iter().map(|step| for_table(step, table)).collect();
+    let version = STEPS.len();
+    format!(
+        "{REGISTRY_SQL}{steps}INSERT INTO {REGISTRY} (table_name, version) VALUES ('{table}', {version});\n"
+    )
+}
+
+fn for_table(sql: &str, table: &str) -> String {
+    sql.replace("{table}", table)
+}
+
+/// Makes the table, or brings it up to date.
+pub(crate) struct Migrate;
+
+impl Operation for Migrate {
+    type Answer = ();
+    const ACCESS: Access = Access::Writes;
+
+    async fn run(
+        &self,
+        database: &Database,
+        connection: &mut SqliteConnection,
+    ) -> Result<(), Failure> {
+        transaction(connection, Upgrade { table: database.table(), steps: STEPS }).await
+    }
+}
+
+/// From whatever version there is to the one after the last step.
+struct Upgrade<'a> {
+    table: &'a str,
+    steps: &'a [&'a str],
+}
+
+impl super::operations::Steps for Upgrade<'_> {
+    type Answer = ();
+
+    async fn carry_out(&self, connection: &mut SqliteConnection) -> Result<(), Failure> {
+        let Self { table, steps } = self;
+        connection.execute(sqlx::raw_sql(REGISTRY_SQL)).await?;
+        let from = version(connection, table, steps.len()).await?;
+        for step in &steps[from..] {
+            let step = AssertSqlSafe(for_table(step, table));
+            connection.execute(sqlx::raw_sql(step)).await?;
+        }
+        let note = "INSERT INTO dframework_session_schema (table_name, version) VALUES (?1, ?2) \
+             ON CONFLICT (table_name) DO UPDATE SET version = excluded.version";
+        let version = i64::try_from(steps.len()).unwrap_or(i64::MAX);
+        sqlx::query(note).bind(*table).bind(version).execute(connection).await?;
+        Ok(())
+    }
+}
+
+/// Which version of the table there is; 0 if there is none.
+async fn version(
+    connection: &mut SqliteConnection,
+    table: &str,
+    current: usize,
+) -> Result<usize, Failure> {
+    let find = "SELECT count(*) FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type IN ('table', 'view')";
+    let tables: i64 = sqlx::query_scalar(find).bind(table).fetch_one(&mut *connection).await?;
+    if tables == 0 {
+        return Ok(0);
+    }
+    let find = "SELECT version FROM dframework_session_schema WHERE table_name = ?1";
+    let version: Option<i64> =
+        sqlx::query_scalar(find).bind(table).fetch_optional(connection).await?;
+    match version.map(usize::try_from) {
+        Some(Ok(version)) if version <= current => Ok(version),
+        Some(_) => Err(Failure::Schema(format!(
+            "the table \"{table}\" is of version {} and this version of the library knows {current}: \
+             it was made by a newer one",
+            version.unwrap_or_default()
+        ))),
+        None => Err(Failure::Schema(format!(
+            "the table \"{table}\" was not made by this library: name another one"
+        ))),
+    }
+}

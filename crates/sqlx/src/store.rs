@@ -1,0 +1,246 @@
+//! The store: turns calls into jobs for its lanes.
+
+use crate::{
+    Options,
+    lanes::{Entrance, Job, queue},
+    sqlite::{
+        Commit, Count, Create, Custody, Database, DeleteExpired, End, EndOwnedBy, Find, Lane, Load,
+        Migrate, OwnedBy, Read, Scan, Touch, Write, schema_sql,
+    },
+};
+use dframework_session_store::{
+    Change, Entry, Loaded, NewRecord, Outcome, Page, SessionId, Store, StoreError, StoreKey,
+    Stored, Timestamp, Version, async_trait,
+};
+use sqlx::SqlitePool;
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::runtime::Handle;
+
+/// How many connections read at the same time. Writes have one: SQLite lets nobody write beside another.
+const READ_LANES: u32 = 2;
+
+/// All connections of a store.
+pub(crate) const LANES: u32 = READ_LANES + 1;
+
+/// Records in a table of a database. Clones share everything.
+///
+/// Calls run in tasks of the runtime in which the first of them was made; if that runtime ends, the next call starts
+/// anew in its own. The connections are closed when the last clone is dropped.
+#[derive(Clone)]
+pub struct SqlStore(Arc<Shared>);
+
+struct Shared {
+    database: Arc<Database>,
+    patience: Duration,
+    /// `None` before the first call.
+    entrances: Mutex<Option<Entrances>>,
+}
+
+#[derive(Clone)]
+struct Entrances {
+    reads: Entrance<Read>,
+    writes: Entrance<Write>,
+}
+
+impl SqlStore {
+    /// A store on a pool of the application, in the table `sessions`: see [`Options::over`].
+    ///
+    /// ```
+    /// use dframework_session_sqlx::{SqlStore, sqlx::sqlite::*};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let file = std::env::temp_dir().join(format!("sqlx-own-{}.db", std::process::id()));
+    /// let options = SqliteConnectOptions::new()
+    ///     .filename(&file)
+    ///     .create_if_missing(true)
+    ///     .journal_mode(SqliteJournalMode::Wal);
+    /// let pool = SqlitePoolOptions::new().connect_with(options).await?;
+    /// let store = SqlStore::new(pool.clone());
+    /// store.migrate().await?;
+    /// # drop(store);
+    /// # pool.close().await;
+    /// # std::fs::remove_file(file)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn new(pool: SqlitePool) -> Self {
+        Self::over(pool, Options::default())
+    }
+
+    /// A store with other options than the defaults.
+    pub fn options() -> Options {
+        Options::default()
+    }
+
+    /// A store on the database at this URL: `sqlite://data/sessions.db`, or `sqlite:///var/lib/app/sessions.db`.
+    ///
+    /// Folder and file are made where they are missing, the file for the user of the process alone. It is opened in
+    /// WAL mode, and a commit is on the disk before it is answered (`synchronous = FULL`).
+    ///
+    /// # Errors
+    ///
+    /// The URL is not one of SQLite, the folder or the file cannot be made or opened, or the file is no database.
+    /// The message names it.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        Self::options().open(url).await
+    }
+
+    /// On a pool that others use too.
+    pub(crate) fn over(pool: SqlitePool, options: Options) -> Self {
+        let custody = Custody::in_pool(&pool);
+        Self::build(pool, custody, options)
+    }
+
+    pub(crate) fn build(pool: SqlitePool, custody: Custody, options: Options) -> Self {
+        let Options { table, patience } = options;
+        let database = Arc::new(Database::new(pool, custody, table, patience));
+        Self(Arc::new(Shared { database, patience, entrances: Mutex::default() }))
+    }
+
+    /// Makes the table, or brings an older one up to date. Several processes may do so at once.
+    ///
+    /// # Errors
+    ///
+    /// The database cannot be reached or written. There is a table of this name that the library has not made, or one
+    /// of a newer version of the library, which this version must not touch.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        self.write(Write::Migrate, Migrate).await
+    }
+
+    /// The SQL that makes the table as this version needs it, for those who make their tables themselves.
+    pub fn schema_sql(&self) -> String {
+        schema_sql(self.0.database.table())
+    }
+
+    async fn read<O, A>(
+        &self,
+        wrap: impl FnOnce(Job<O, A>) -> Read,
+        operation: O,
+    ) -> Result<A, StoreError> {
+        self.entrances()?.reads.ask(wrap, operation, self.0.patience).await
+    }
+
+    async fn write<O, A>(
+        &self,
+        wrap: impl FnOnce(Job<O, A>) -> Write,
+        operation: O,
+    ) -> Result<A, StoreError> {
+        self.entrances()?.writes.ask(wrap, operation, self.0.patience).await
+    }
+
+    /// Where calls are put; starts the lanes if there are none.
+    fn entrances(&self) -> Result<Entrances, StoreError> {
+        // Nothing panics while the lanes are being started, so a poisoned lock is whole.
+        let mut entrances = self.0.entrances.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = &*entrances
+            && !open.reads.is_closed()
+            && !open.writes.is_closed()
+        {
+            return Ok(open.clone());
+        }
+        let runtime = Handle::try_current().map_err(|error| {
+            StoreError::unavailable("there is no runtime to talk to the database in")
+                .with_source(error)
+        })?;
+        let started = self.start(&runtime);
+        *entrances = Some(started.clone());
+        Ok(started)
+    }
+
+    fn start(&self, runtime: &Handle) -> Entrances {
+        let ((reads, waiting_reads), (writes, waiting_writes)) = (queue(), queue());
+        for _ in 0..READ_LANES {
+            runtime.spawn(Lane::new(self.0.database.clone()).read(waiting_reads.clone()));
+        }
+        runtime.spawn(Lane::new(self.0.database.clone()).write(waiting_writes));
+        Entrances { reads, writes }
+    }
+}
+
+/// Shows the table and the file.
+impl fmt::Debug for SqlStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqlStore")
+            .field("table", &self.0.database.table())
+            .field("file", &self.0.database.file())
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Store for SqlStore {
+    async fn load(&self, keys: &[StoreKey]) -> Result<Vec<Loaded>, StoreError> {
+        self.read(Read::Load, Load { keys: keys.to_vec() }).await
+    }
+
+    async fn create(
+        &self,
+        key: &StoreKey,
+        new: NewRecord<'_>,
+        now: Timestamp,
+    ) -> Result<Outcome, StoreError> {
+        self.write(Write::Create, Create::new(*key, &new, now)).await
+    }
+
+    async fn commit(
+        &self,
+        key: &StoreKey,
+        expected: Version,
+        change: Change<'_>,
+    ) -> Result<Outcome, StoreError> {
+        self.write(Write::Commit, Commit::new(*key, expected, &change)).await
+    }
+
+    async fn touch(&self, key: &StoreKey, expires_at: Timestamp) -> Result<(), StoreError> {
+        self.write(Write::Touch, Touch { key: *key, expires_at }).await
+    }
+
+    async fn end(&self, key: &StoreKey, remember_until: Timestamp) -> Result<bool, StoreError> {
+        self.write(Write::End, End { key: *key, remember_until }).await
+    }
+
+    async fn delete_expired(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        self.write(Write::DeleteExpired, DeleteExpired { now, limit }).await
+    }
+
+    async fn find(&self, id: &SessionId) -> Result<Option<Entry>, StoreError> {
+        self.read(Read::Find, Find { id: *id }).await
+    }
+
+    async fn owned_by(
+        &self,
+        owner: &str,
+        now: Timestamp,
+        page: Page,
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.read(Read::OwnedBy, OwnedBy { owner: owner.to_owned(), now, page }).await
+    }
+
+    async fn end_owned_by(
+        &self,
+        owner: &str,
+        except: Option<&StoreKey>,
+        remember_until: Timestamp,
+    ) -> Result<usize, StoreError> {
+        let operation =
+            EndOwnedBy { owner: owner.to_owned(), except: except.copied(), remember_until };
+        self.write(Write::EndOwnedBy, operation).await
+    }
+
+    async fn count(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.read(Read::Count, Count { now }).await
+    }
+
+    async fn scan(
+        &self,
+        after: Option<&StoreKey>,
+        limit: usize,
+    ) -> Result<Vec<(StoreKey, Stored)>, StoreError> {
+        self.read(Read::Scan, Scan { after: after.copied(), limit }).await
+    }
+}

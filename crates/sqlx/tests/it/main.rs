@@ -1,0 +1,5 @@
+//! The database driver through its public interface, a module per topic.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod contract;
+mod support;
