@@ -644,11 +644,13 @@ impl Inner {
         let (session, permanent) = (&carried.session, carried.permanent());
         let now = self.core.clock.now();
         let loaded = from_memory(memory, session.iter(), permanent.iter(), now);
-        let unknown = [&loaded.ordinary, &loaded.permanent].map(Standing::unknown_key);
-        state.work = Some(self.begin_work(loaded));
-        if unknown.iter().all(Option::is_none) {
+        let standings = [&loaded.ordinary, &loaded.permanent];
+        if !standings.iter().any(|standing| matches!(standing, Standing::Unknown { .. })) {
+            state.work = Some(self.begin_work(loaded));
             return Some(state);
         }
+        let unknown = standings.map(Standing::unknown_key);
+        state.work = Some(self.begin_work(loaded));
         drop(state);
         for key in unknown.into_iter().flatten() {
             self.tell_of_unusable(&Standing::Unknown { key }, now);
