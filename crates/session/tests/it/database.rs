@@ -35,8 +35,16 @@ impl Folder {
         Self(path)
     }
 
+    pub(crate) fn make(&self) {
+        fs::create_dir_all(&self.0).unwrap();
+    }
+
+    pub(crate) fn file(&self) -> PathBuf {
+        self.0.join("sessions.db")
+    }
+
     fn url(&self) -> String {
-        format!("sqlite://{}/sessions.db", self.0.display())
+        format!("sqlite://{}", self.file().display())
     }
 
     /// A connection beside those of the sessions.
@@ -59,9 +67,9 @@ impl Drop for Folder {
 /// Sessions in a database of their own, on a pool that does not wait for the disk: nobody pulls the plug here.
 pub(crate) async fn in_a_database() -> Bench {
     let (clock, folder) = (Clock::manual(), Folder::new());
-    fs::create_dir_all(&folder.0).unwrap();
+    folder.make();
     let options = SqliteConnectOptions::new()
-        .filename(folder.0.join("sessions.db"))
+        .filename(folder.file())
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Off);
@@ -103,7 +111,7 @@ async fn refused(config: Config) -> (Error, String) {
 #[tokio::test]
 async fn what_cannot_be_opened_is_named() {
     let (clock, folder) = (Clock::manual(), Folder::new());
-    fs::create_dir_all(&folder.0).unwrap();
+    folder.make();
     let no_folder = folder.0.join("no_folder");
     fs::write(&no_folder, "a file, and no SQLite database").unwrap();
 
