@@ -131,6 +131,9 @@ mod memory;
 mod stealth;
 
 #[cfg(feature = "tower")]
+mod exchange;
+
+#[cfg(feature = "tower")]
 pub mod tower;
 
 #[cfg(feature = "testing")]

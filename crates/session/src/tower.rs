@@ -10,14 +10,16 @@ pub mod testing;
 #[cfg(feature = "axum")]
 use crate::Error;
 use crate::{
-    SessionHandle, scope,
+    SessionHandle,
+    exchange::Exchange,
+    scope,
     sessions::{RequestHead, Sessions},
 };
 use http::{HeaderName, HeaderValue, Request, Response, header};
 use pin_project_lite::pin_project;
 use std::{
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 use tower_layer::Layer;
 use tower_service::Service;
@@ -83,17 +85,11 @@ where
         let is_outer_one_answering = outer.is_some();
         let handle = outer.unwrap_or_else(|| open(&self.sessions, &request));
         let _entered = scope::enter(handle.clone());
-        let handle = Some(handle);
-        match is_outer_one_answering {
-            true => {
-                let future = self.inner.call(request);
-                ResponseFuture { handle, state: State::Passing { future } }
-            }
-            false => {
-                let future = self.inner.call(request);
-                ResponseFuture { handle, state: State::Running { future } }
-            }
-        }
+        let exchange = match is_outer_one_answering {
+            true => Exchange::passing(handle, self.inner.call(request)),
+            false => Exchange::running(handle, self.inner.call(request)),
+        };
+        ResponseFuture { exchange }
     }
 }
 
@@ -117,44 +113,14 @@ static SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
 pin_project! {
     /// The response of a service whose requests have sessions.
     pub struct ResponseFuture<F, R> {
-        // `None` once the response is there.
-        handle: Option<SessionHandle>,
         #[pin]
-        state: State<F, R>,
-    }
-
-    impl<F, R> PinnedDrop for ResponseFuture<F, R> {
-        fn drop(this: Pin<&mut Self>) {
-            let mut this = this.project();
-            let Some(handle) = this.handle else { return };
-            let is_running = matches!(this.state.as_mut().project(), StateProjection::Running { .. });
-            // What the handler holds is dropped inside its request too.
-            let entered = scope::enter(handle.clone());
-            this.state.set(State::Ended);
-            drop(entered);
-            if is_running {
-                // A handler that panicked, or a client that hung up.
-                handle.0.abandon();
-            }
-        }
+        exchange: Exchange<F, Response<R>>,
     }
 }
 
 impl<F, R> std::fmt::Debug for ResponseFuture<F, R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ResponseFuture").finish_non_exhaustive()
-    }
-}
-
-const POLLED_AFTER_ITS_END: &str = "a future is not polled after its end";
-
-pin_project! {
-    #[project = StateProjection]
-    enum State<F, R> {
-        Passing { #[pin] future: F },
-        Running { #[pin] future: F },
-        Committing { commit: respond::Commit, response: Option<Response<R>> },
-        Ended,
     }
 }
 
@@ -166,50 +132,8 @@ where
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        let handle = this.handle.as_ref().expect(POLLED_AFTER_ITS_END);
-        let answered = loop {
-            match this.state.as_mut().project() {
-                StateProjection::Passing { future } => {
-                    break ready!(poll_in(handle, future, context));
-                }
-                StateProjection::Running { future } => {
-                    let mut response = match ready!(poll_in(handle, future, context)) {
-                        Ok(response) => response,
-                        Err(error) => return Poll::Ready(Err(error)),
-                    };
-                    match respond::commit_now(handle, &mut response) {
-                        Ok(()) => break Ok(response),
-                        Err(commit) => {
-                            let response = Some(response);
-                            let entered = scope::enter(handle.clone());
-                            this.state.set(State::Committing { commit, response });
-                            drop(entered);
-                        }
-                    }
-                }
-                StateProjection::Committing { commit, response } => {
-                    let committed = ready!(commit.as_mut().poll(context));
-                    let mut response = response.take().expect(POLLED_AFTER_ITS_END);
-                    respond::answer(&mut response, committed);
-                    break Ok(response);
-                }
-                StateProjection::Ended => panic!("{POLLED_AFTER_ITS_END}"),
-            }
-        };
-        *this.handle = None;
-        Poll::Ready(answered)
+        self.project().exchange.poll(context)
     }
-}
-
-/// Polls a future whose code finds this handle.
-fn poll_in<F: Future>(
-    handle: &SessionHandle,
-    future: Pin<&mut F>,
-    context: &mut Context<'_>,
-) -> Poll<F::Output> {
-    let _entered = scope::enter(handle.clone());
-    future.poll(context)
 }
 
 #[cfg(feature = "axum")]

@@ -2,55 +2,40 @@
 
 use crate::{
     SessionHandle, event,
+    exchange::{Committed, Outcome, names_cookie},
     sessions::{CommitError, HeadChanges, ResponseHead},
 };
 use http::{
     HeaderMap, HeaderValue, Response, StatusCode,
     header::{self, Entry},
 };
-use std::pin::Pin;
 
-type Committed = Result<HeadChanges, CommitError>;
+/// An error of the service is no response, so nothing is committed with it.
+impl<R: Default, E> Outcome for Result<Response<R>, E> {
+    type Response = Response<R>;
+    type Answer = Self;
 
-/// A commit that waits for a store.
-pub(super) type Commit = Pin<Box<dyn Future<Output = Committed> + Send>>;
-
-/// Commits at once where that needs no waiting, and answers; else returns the commit to wait for.
-pub(super) fn commit_now<R: Default>(
-    handle: &SessionHandle,
-    response: &mut Response<R>,
-) -> Result<(), Commit> {
-    if handle.0.finish_unused() {
-        return Ok(());
+    fn pass(self) -> Self {
+        self
     }
-    let status = response.status().as_u16();
-    let said = response.headers().get(header::CACHE_CONTROL).map(HeaderValue::as_bytes);
-    let head = ResponseHead::new(status).with_cache_control(said);
-    match handle.0.commit_now(head) {
-        Err(failed) if failed.error.is_would_block() => {
-            let (handle, said) = (handle.clone(), said.map(<[u8]>::to_vec));
-            Err(Box::pin(async move {
-                let head = ResponseHead::new(status).with_cache_control(said.as_deref());
-                handle.sessions().commit(&handle, head).await
-            }))
-        }
-        committed => {
-            answer(response, committed);
-            Ok(())
-        }
-    }
-}
 
-/// Puts our fields into the application's response; when the commit failed, one of our own takes its place.
-pub(super) fn answer<R: Default>(response: &mut Response<R>, committed: Committed) {
-    let changes = match committed {
-        Ok(changes) => changes,
-        Err(CommitError { error, head }) => {
-            *response = status(error.status());
+    fn respond(self, _: &SessionHandle) -> Result<Response<R>, Self> {
+        self.map_err(Err)
+    }
+
+    fn head(response: &Response<R>) -> ResponseHead<'_> {
+        let said = response.headers().get(header::CACHE_CONTROL).map(HeaderValue::as_bytes);
+        ResponseHead::new(response.status().as_u16()).with_cache_control(said)
+    }
+
+    fn answer(mut response: Response<R>, committed: Committed) -> Self {
+        let changes = committed.unwrap_or_else(|CommitError { error, head }| {
+            response = status(error.status());
             head
-        }
-    };
-    apply(response.headers_mut(), changes);
+        });
+        apply(response.headers_mut(), changes);
+        Ok(response)
+    }
 }
 
 /// A response with this status and nothing else.
@@ -94,14 +79,9 @@ fn vary_by_cookie(headers: &mut HeaderMap) {
             none.insert(cookie);
         }
         Entry::Occupied(mut some) => {
-            if !some.iter().any(names_cookie) {
+            if !some.iter().any(|vary| names_cookie(vary.as_bytes())) {
                 some.append(cookie);
             }
         }
     }
-}
-
-fn names_cookie(vary: &HeaderValue) -> bool {
-    let names = vary.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-    names.into_iter().any(|name| name == b"*" || name.eq_ignore_ascii_case(b"cookie"))
 }
