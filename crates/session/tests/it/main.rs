@@ -1,6 +1,7 @@
 //! The library through its public interface, a module per topic.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod adapters;
 mod answers;
 mod broken;
 mod broken_store;
@@ -24,7 +25,6 @@ mod instructions;
 mod interleaving;
 #[cfg(feature = "sqlite")]
 mod killed;
-mod layers;
 mod lifecycle;
 mod lifetimes;
 mod memory_store;
