@@ -7,9 +7,13 @@ use axum::{
     routing::get,
 };
 use dframework_session::{
-    Error, RequestHead, ResponseHead, Session, Sessions, tower::SessionLayer,
+    Clock, Config, DriverName, Error, RequestHead, ResponseHead, Session, Sessions,
+    tower::SessionLayer,
 };
-use std::task::{Context, Poll};
+use std::{
+    task::{Context, Poll},
+    time::Duration,
+};
 use tower::{Layer, Service};
 
 /// One row of the table.
@@ -23,7 +27,7 @@ pub(crate) struct Case {
     pub(crate) hold: Option<i64>,
 }
 
-pub(crate) const CASES: [Case; 6] = [
+pub(crate) const CASES: [Case; 8] = [
     Case { name: "layer", bare: "bare", title: "a layer that does nothing", hold: None },
     Case { name: "unused", bare: "bare", title: "no cookie, session unused", hold: Some(2_500) },
     Case {
@@ -45,7 +49,21 @@ pub(crate) const CASES: [Case; 6] = [
         hold: Some(6_500),
     },
     Case { name: "memory-new", bare: "bare", title: "memory: new session", hold: Some(15_000) },
+    Case {
+        name: "memory-new-evicts",
+        bare: "bare",
+        title: "memory: new session that evicts another",
+        hold: None,
+    },
+    Case {
+        name: "memory-new-expires",
+        bare: "bare",
+        title: "memory: new session while others expire",
+        hold: None,
+    },
 ];
+
+const A_SECOND: Duration = Duration::from_secs(1);
 
 /// Sessions in the store besides the one that is used.
 const OTHERS: usize = 1_000;
@@ -99,12 +117,13 @@ async fn fill(session: &dframework_session::SessionHandle) -> Result<(), Error> 
 pub(crate) fn run(name: &str, requests: usize) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(async {
-        let sessions = Sessions::memory();
-        let cookie = populate(&sessions).await;
+        let clock = Clock::manual();
+        let sessions = Sessions::connect(&config(name, &clock)).await.expect("memory is there");
+        let cookie = populate(&sessions, &clock).await;
         let handler = match name {
             "memory-read" => get(read),
             "memory-write" => get(read_and_write),
-            "memory-new" => get(begin),
+            "memory-new" | "memory-new-evicts" | "memory-new-expires" => get(begin),
             _ => get(bare),
         };
         let mut app = Router::new().route("/", handler);
@@ -117,6 +136,7 @@ pub(crate) fn run(name: &str, requests: usize) {
         let cookie = brings_cookie.contains(&name).then_some(cookie.as_str());
         let mut service = app.into_service::<Body>();
         for _ in 0..requests {
+            clock.advance(A_SECOND);
             let answer = service.call(request(cookie)).await.expect("a router cannot fail");
             assert!(answer.status().is_success());
             std::hint::black_box(answer);
@@ -153,11 +173,23 @@ impl<S: Service<Q>, Q> Service<Q> for PassThrough<S> {
     }
 }
 
+/// Where a new session costs more than its own making, a session has to go for it: another one at the bound, or
+/// one that expires in the second that passes between two requests. The other cases go by the system's clock.
+fn config(name: &str, clock: &Clock) -> Config {
+    let config = Config::new().driver(DriverName::Memory);
+    match name {
+        "memory-new-evicts" => config.max_sessions(OTHERS),
+        "memory-new-expires" => config.clock(clock.clone()).idle_timeout(A_SECOND * 1_000),
+        _ => config,
+    }
+}
+
 /// Fills the store and returns the Cookie field of the last session.
-async fn populate(sessions: &Sessions) -> String {
+async fn populate(sessions: &Sessions, clock: &Clock) -> String {
     let mut cookie = String::new();
     for _ in 0..=OTHERS {
         let handle = sessions.open(RequestHead::new("GET"));
+        clock.advance(A_SECOND);
         fill(&handle).await.expect("memory has room");
         let head = sessions.commit(&handle, ResponseHead::new(200)).await.expect("memory has room");
         let line = &head.set_cookies[0];
