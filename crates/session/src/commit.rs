@@ -7,6 +7,7 @@ mod answer;
 mod apply;
 mod claim;
 mod decide;
+mod seal;
 mod tell;
 
 pub(crate) use apply::{Abandoned, Ending, Remembered, end_abandoned, end_record, remember_until};
@@ -24,7 +25,7 @@ use crate::{
     sessions::Core,
 };
 use apply::{Ended, Progress, Round, apply, end_quietly};
-use decide::{Plan, Situation, decide};
+use decide::{Place, Plan, Situation, decide};
 use dframework_session_store::{StoreError, StoreKey, Timestamp};
 use std::{sync::Arc, time::Duration};
 
@@ -118,12 +119,12 @@ impl Inner {
         let mut progress = Progress::default();
         let Some(mut planned) = self.first_plan(begun, &mut progress)? else { return Ok(()) };
         let mut result = self.rounds(&mut planned, &mut progress).await;
-        if let Some(made) = progress.made_permanent {
+        if let Some(made) = progress.made_permanent.clone() {
             if result.is_ok() {
                 result = self.confirm_permanent(&progress).await.and(result);
             }
             if result.as_ref().is_err_and(Error::is_session_gone) {
-                end_quietly(&self.core, Record::Permanent, made, &mut progress.events).await;
+                end_quietly(&self.core, Record::Permanent, &made, &mut progress.events).await;
             }
         }
         if progress.overtaken {
@@ -144,10 +145,10 @@ impl Inner {
     /// Ends the permanent record that this request has made: its cookie does not go out.
     async fn end_own_permanent(&self, events: &mut Vec<Event>) {
         let made = self.state().work.as_mut().and_then(|work| work.made_permanent.take());
-        if let Some(key) = made {
-            end_quietly(&self.core, Record::Permanent, key, events).await;
+        if let Some(made) = made {
+            end_quietly(&self.core, Record::Permanent, &made, events).await;
             if let Some(work) = &mut self.state().work
-                && work.draft.permanent.key() == Some(key)
+                && work.draft.permanent.key() == Some(made.key)
             {
                 work.draft.permanent = Standing::Absent;
             }
@@ -199,6 +200,10 @@ impl Inner {
             moment,
             now,
             stamp: if log.has_changes() { self.core.stamp()? } else { None },
+            place: match self.core.driver {
+                Driver::Stealth(_) => Place::Cookie(&self.core.cookies),
+                Driver::Memory(_) | Driver::Store(_) => Place::Store,
+            },
         })?;
         if plan.is_nothing() && !log.destroy && !log.has_changes() {
             return Ok(None);
@@ -324,6 +329,14 @@ impl Inner {
         });
         let Some((key, was_live)) = session.filter(|_| !wrote_session) else { return Ok(()) };
         let now = self.core.clock.now();
+        if let Driver::Stealth(stealth) = &self.core.driver {
+            let ended = self
+                .state()
+                .work
+                .as_ref()
+                .is_some_and(|work| stealth.again(&work.draft.ordinary, now).is_ended());
+            return if ended { Err(Error::gone(Record::Session)) } else { Ok(()) };
+        }
         let mut ended = false;
         // The tombstone of a token that was unknown all the while counts for as long as it is remembered.
         let show = |_, at| {
@@ -368,7 +381,7 @@ impl Inner {
             progress.lines.remove(Which::Permanent);
             draft.permanent = Standing::Ended;
         }
-        *made_permanent = progress.made_permanent.or(*made_permanent);
+        *made_permanent = progress.made_permanent.take().or_else(|| made_permanent.take());
         if progress.ended || progress.overtaken {
             sent.clear();
         }

@@ -271,6 +271,12 @@ impl Writer {
         entries(&self.out)
     }
 
+    /// Which of a user's two records it is.
+    pub(crate) fn nature(&self) -> Nature {
+        // It was written here, from one of the two.
+        nature(self.out[1]).unwrap_or(Nature::Permanent)
+    }
+
     /// How many bytes the record has by now.
     pub(crate) fn size(&self) -> usize {
         self.out.len()
@@ -313,6 +319,16 @@ impl Record {
             Bytes::Owned(_) | Bytes::Opened(_) => check(bytes.as_ref())?,
         }
         Ok(Self(bytes))
+    }
+
+    /// A record of our own, in front of which its header lies.
+    pub(crate) fn opened(plain: Plain) -> Self {
+        Self(Bytes::Opened(plain))
+    }
+
+    /// The bytes of a cookie, where the record is in one.
+    pub(crate) fn sealed(&self) -> Option<&Plain> {
+        if let Bytes::Opened(plain) = &self.0 { Some(plain) } else { None }
     }
 
     /// Checks that what a store brings was written for this key.

@@ -1,10 +1,13 @@
 //! The curl lines of the README, run as they stand there against the demo.
 
+mod server;
+
+use server::{Demo, Folder};
 use std::{
     env, fs,
-    io::{self, BufRead, BufReader, Write},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    io::{self, Write},
+    path::Path,
+    process::{Command, Stdio},
 };
 
 const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
@@ -19,45 +22,6 @@ struct Example {
     output: String,
 }
 
-/// The demo, on a port of its own. It ends with this value.
-struct Demo {
-    process: Child,
-    address: String,
-}
-
-impl Demo {
-    fn start() -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_demo"));
-        // Nothing that is set around the test may change what the README promises.
-        for (name, _) in env::vars_os() {
-            if name.to_string_lossy().starts_with("APP_") {
-                command.env_remove(name);
-            }
-        }
-        let process = command
-            .env("DEMO_ADDRESS", "127.0.0.1:0")
-            .current_dir(env!("CARGO_TARGET_TMPDIR"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the demo starts");
-        let mut demo = Self { process, address: String::new() };
-        let output = BufReader::new(demo.process.stdout.take().expect("stdout is a pipe"));
-        let mut lines = output.lines().map_while(Result::ok);
-        demo.address = lines
-            .find_map(|line| line.strip_prefix("listening on http://").map(str::to_owned))
-            .expect("the demo says where it listens");
-        demo
-    }
-}
-
-impl Drop for Demo {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 #[test]
 fn every_curl_line_of_the_readme_does_what_it_says() {
     let text = fs::read_to_string(README).expect("the repository has a README.md");
@@ -69,14 +33,13 @@ fn every_curl_line_of_the_readme_does_what_it_says() {
         let _ = writeln!(io::stderr(), "SKIPPED: curl is missing, the README's lines were not run");
         return;
     }
-    let demo = Demo::start();
-    let folder = empty_folder();
+    let folder = Folder::new();
+    let demo = Demo::start(&folder);
     for example in &examples {
         let command = example.command.replace(ADDRESS, &demo.address);
-        let output = run(&command, &folder);
+        let output = run(&command, folder.path());
         assert_eq!(output, example.output, "$ {}", example.command);
     }
-    let _ = fs::remove_dir_all(&folder);
 }
 
 #[test]
@@ -119,15 +82,6 @@ fn commands(block: &[&str]) -> Vec<Example> {
 fn has_curl() -> bool {
     let output = Command::new("curl").arg("--version").stdout(Stdio::null()).status();
     output.is_ok_and(|status| status.success())
-}
-
-/// A folder of this run alone, so that the cookie jar is fresh.
-fn empty_folder() -> PathBuf {
-    let name = format!("readme-{}", std::process::id());
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).expect("the target folder takes another folder");
-    folder
 }
 
 /// Runs a line as a shell does, without the settings and proxies of whoever runs the test.

@@ -42,6 +42,10 @@ impl Inner {
         key: &Arc<str>,
         check: impl Fn(&[u8]) -> Result<(), Error>,
     ) -> Result<Option<Vec<u8>>, Error> {
+        if self.core.driver.stealth().is_some() {
+            let why = "what is in a cookie cannot be taken by one of several requests";
+            return Err(Error::new(Kind::Unsupported { doing: "claiming", why }));
+        }
         let _one_at_a_time = self.turn.take().await;
         let now = self.core.clock.now();
         if self.state().work.as_ref().is_some_and(|work| work.has_expired(now)) {
@@ -135,8 +139,8 @@ impl Inner {
         let State { work: Some(work), lines, .. } = &mut *state else { return Ok(()) };
         let (ordinary, permanent) = (work.draft.ordinary.clone(), work.draft.permanent.clone());
         let (ordinary, permanent) = match (written, layer) {
-            (Written::Live(live), Layer::Permanent) => (ordinary, Standing::Live(live)),
-            (Written::Live(live), _) => (Standing::Live(live), permanent),
+            (Written::Live(live, _), Layer::Permanent) => (ordinary, Standing::Live(live)),
+            (Written::Live(live, _), _) => (Standing::Live(live), permanent),
             (Written::Ended, _) => {
                 if let Some(key) = permanent.key() {
                     note_end(&self.core, error::Record::Permanent, &key, &mut work.events);

@@ -5,7 +5,7 @@ use crate::{
     error::{Error, Kind},
     flash::{UNSEEN, next_generation},
     key::order,
-    record::{Entries, Entry, Header, LARGEST_RECORD, Record, Sort, Writer},
+    record::{Entries, Entry, Header, Record, Sort, Writer},
     value::Named,
 };
 use dframework_session_store::Timestamp;
@@ -275,7 +275,13 @@ impl Draft {
     }
 
     /// The error for contents that fit no record, with the five largest values that the request can see.
-    pub(crate) fn too_large(&self, record: &Writer, made: Option<u8>) -> Error {
+    pub(crate) fn too_large(
+        &self,
+        record: &Writer,
+        made: Option<u8>,
+        size: usize,
+        limit: usize,
+    ) -> Error {
         let is_seen = |entry: &Entry<'_>| match entry.sort() {
             Sort::Stored { .. } => true,
             Sort::Flash { generation, .. } => self.sees(generation) || made == Some(generation),
@@ -285,6 +291,6 @@ impl Draft {
             seen.map(|entry| (entry.name().to_owned(), entry.size())).collect();
         largest.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
         largest.truncate(5);
-        Error::new(Kind::TooLarge { size: record.size(), limit: LARGEST_RECORD, largest })
+        Error::new(Kind::TooLarge { size, limit, largest })
     }
 }

@@ -22,6 +22,8 @@ mod foreign;
 mod half_way;
 mod instructions;
 mod interleaving;
+#[cfg(feature = "sqlite")]
+mod killed;
 mod layers;
 mod lifecycle;
 mod lifetimes;
@@ -34,6 +36,7 @@ mod permanent_life;
 mod records;
 mod reference;
 mod secrets;
+mod stealth;
 mod stores;
 mod structure;
 mod support;

@@ -99,3 +99,61 @@ fn load(keys: usize) -> String {
 fn sql(text: &str) -> SqlStr {
     AssertSqlSafe(std::sync::Arc::<str>::from(text)).into_sql_str()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::schema::schema_sql;
+    use sqlx::{Connection, Executor, Row, SqliteConnection};
+
+    #[tokio::test]
+    async fn no_statement_goes_through_the_whole_table() -> Result<(), sqlx::Error> {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await?;
+        connection.execute(sqlx::raw_sql(AssertSqlSafe(schema_sql("sessions")))).await?;
+        let statements = Statements::new("sessions");
+        let Statements {
+            load,
+            create,
+            present,
+            commit,
+            arrive,
+            leave,
+            touch,
+            end,
+            delete_expired,
+            find,
+            owned_by,
+            end_owned_by,
+            count,
+            scan,
+        } = &statements;
+        let by_key = "USING PRIMARY KEY (key";
+        for (statement, expected) in [
+            (&load[0], by_key),
+            (&load[1], by_key),
+            (create, ""),
+            (present, ""),
+            (commit, by_key),
+            (arrive, by_key),
+            (leave, by_key),
+            (touch, by_key),
+            (end, by_key),
+            (delete_expired, "USING COVERING INDEX sessions_expires_at (expires_at<?)"),
+            (find, by_key),
+            (owned_by, "USING INDEX sessions_owner (owner=? AND key>?)"),
+            (end_owned_by, "USING INDEX sessions_owner (owner=?"),
+            (count, "USING INDEX sessions_expires_at (expires_at>?)"),
+            (scan, by_key),
+        ] {
+            let sql = statement.as_str();
+            let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+            let rows = connection.fetch_all(sqlx::raw_sql(explain)).await?;
+            let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+            let plan = plan.join("; ");
+            assert!(plan.contains(expected), "{sql}: {plan}");
+            assert!(!plan.contains("SCAN sessions"), "{sql}: {plan}");
+            assert!(!plan.contains("TEMP B-TREE"), "{sql}: {plan}");
+        }
+        Ok(())
+    }
+}
