@@ -813,11 +813,9 @@ impl<'a> Loaded<'a> {
         if draft.ordinary.is_ended() && needs_session && !log.begins_anew() {
             return Err(Error::gone(error::Record::Session));
         }
-        if stage == Stage::Late && draft.needs_cookie(&operation) {
-            let doing = match draft.ordinary.live() {
-                Some(live) if live.record.sealed().is_some() => "changing what is in a cookie",
-                _ => operation.doing(),
-            };
+        if stage == Stage::Late
+            && let Some(doing) = draft.needs_cookie(&operation)
+        {
             return Err(Error::new(Kind::Late { doing }));
         }
         // The same owner again changes nothing, and is no login when the log is replayed.
