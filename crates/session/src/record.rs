@@ -21,6 +21,7 @@
 use crate::{error::Record as Which, key::order, memory::Kept, stealth::Plain};
 use dframework_session_store::{StoreKey, Timestamp};
 use std::{cmp::Ordering, ops::Range, sync::Arc};
+use zeroize::Zeroize;
 
 /// The largest record, in bytes.
 pub(crate) const LARGEST_RECORD: usize = 1 << 20;
@@ -300,6 +301,11 @@ impl Written {
         if let Some(place) = place_of_key(&self.0) {
             self.0[place].copy_from_slice(beginning(key));
         }
+    }
+
+    /// Overwrites it: it has been sealed, and nobody else is to read it.
+    pub(crate) fn wipe(&mut self) {
+        self.0.zeroize();
     }
 
     /// The record where a store keeps it.
