@@ -88,9 +88,7 @@ fn build_peer() -> Result<PathBuf, Box<dyn Error>> {
 }
 
 /// Statements per request of each case, by both.
-fn count(
-    (mut ours, mut theirs): (Process, Process),
-) -> Result<Vec<[f64; 2]>, Box<dyn Error>> {
+fn count((mut ours, mut theirs): (Process, Process)) -> Result<Vec<[f64; 2]>, Box<dyn Error>> {
     let mut counted = Vec::new();
     for Case { path, .. } in &CASES {
         // The first time may prepare something.

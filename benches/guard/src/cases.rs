@@ -27,7 +27,7 @@ pub(crate) struct Case {
     pub(crate) hold: Option<i64>,
 }
 
-pub(crate) const CASES: [Case; 8] = [
+pub(crate) const CASES: [Case; 11] = [
     Case { name: "layer", bare: "bare", title: "a layer that does nothing", hold: None },
     Case { name: "unused", bare: "bare", title: "no cookie, session unused", hold: Some(2_500) },
     Case {
@@ -61,7 +61,23 @@ pub(crate) const CASES: [Case; 8] = [
         title: "memory: new session while others expire",
         hold: None,
     },
+    Case {
+        name: "stealth-read",
+        bare: "bare-stealth",
+        title: "stealth: read one key",
+        hold: Some(8_900),
+    },
+    Case {
+        name: "stealth-write",
+        bare: "bare-stealth",
+        title: "stealth: read and write",
+        hold: Some(16_200),
+    },
+    Case { name: "stealth-new", bare: "bare", title: "stealth: new session", hold: None },
 ];
+
+/// A key that everybody can read.
+const KEY: &str = "4b1d0c3f2e4a596870f1e2d3c4b5a69788796a5b4c3d2e1f19f3b1c0d7e5a428";
 
 const A_SECOND: Duration = Duration::from_secs(1);
 
@@ -118,22 +134,22 @@ pub(crate) fn run(name: &str, requests: usize) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(async {
         let clock = Clock::manual();
-        let sessions = Sessions::connect(&config(name, &clock)).await.expect("memory is there");
+        let sessions = Sessions::connect(&config(name, &clock)).await.expect("a driver is there");
         let cookie = populate(&sessions, &clock).await;
         let handler = match name {
-            "memory-read" => get(read),
-            "memory-write" => get(read_and_write),
-            "memory-new" | "memory-new-evicts" | "memory-new-expires" => get(begin),
+            "memory-read" | "stealth-read" => get(read),
+            "memory-write" | "stealth-write" => get(read_and_write),
+            "memory-new" | "memory-new-evicts" | "memory-new-expires" | "stealth-new" => get(begin),
             _ => get(bare),
         };
         let mut app = Router::new().route("/", handler);
         app = match name {
-            "bare" | "bare-cookie" => app,
+            "bare" | "bare-cookie" | "bare-stealth" => app,
             "layer" => app.layer(PassThroughLayer),
             _ => app.layer(SessionLayer::new(sessions)),
         };
-        let brings_cookie = ["bare-cookie", "unused-cookie", "memory-read", "memory-write"];
-        let cookie = brings_cookie.contains(&name).then_some(cookie.as_str());
+        let brings_none = ["bare", "layer", "unused"].contains(&name) || name.contains("-new");
+        let cookie = (!brings_none).then_some(cookie.as_str());
         let mut service = app.into_service::<Body>();
         for _ in 0..requests {
             clock.advance(A_SECOND);
@@ -178,6 +194,9 @@ impl<S: Service<Q>, Q> Service<Q> for PassThrough<S> {
 fn config(name: &str, clock: &Clock) -> Config {
     let config = Config::new().driver(DriverName::Memory);
     match name {
+        "bare-stealth" | "stealth-read" | "stealth-write" | "stealth-new" => {
+            config.driver(DriverName::Stealth).key(KEY).expect("it is random")
+        }
         "memory-new-evicts" => config.max_sessions(OTHERS),
         "memory-new-expires" => config.clock(clock.clone()).idle_timeout(A_SECOND * 1_000),
         _ => config,
