@@ -22,11 +22,18 @@ pub(crate) use cookie::CookieSettings;
 pub(crate) use key::{Secret, check_distinct};
 use properties::PROPERTIES;
 use source::{FILE_VARIABLE, Source};
-use std::{env, fmt, fs, io, path::Path, sync::Arc, time::Duration};
+use std::{
+    env, fmt, fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 use value::{Setting, item_name};
 
 /// Where `load` looks when `APP_CONFIG` names no other file.
 const FILE: &str = "config/app.toml";
+/// Where a key is kept in `local`, found from the working directory.
+const KEY_FILE: &str = "data/session.key";
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -69,7 +76,7 @@ const LONGEST_TABLE: usize = 63;
 /// ## sessionRedisUrl = "redis://127.0.0.1:6379"
 /// sessionStoreTimeout = "5s"      # for each call of a store
 /// sessionAudience = ""            # tells applications apart that share keys
-/// sessionRevocation = "process"   # or "off", "shared"; how stealth sessions can be ended early
+/// sessionRevocation = "process"   # or "off"; how stealth sessions can be ended early
 ///
 /// [app.sessionMemory]
 /// maxSessions = 1_000_000
@@ -120,6 +127,7 @@ pub struct Config {
     redis_url: Setting<Option<String>>,
     audience: Setting<String>,
     revocation: Setting<Revocation>,
+    key_file: Option<PathBuf>,
     cookie: CookieProperties,
     clock: Clock,
     hooks: Vec<Hook>,
@@ -163,15 +171,14 @@ pub enum SameSite {
     None,
 }
 
-/// How stealth sessions can be ended before they expire: `sessionRevocation`.
+/// How sessions of the driver `stealth` can be ended before they expire: `sessionRevocation`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Revocation {
-    /// By a list in this process.
+#[non_exhaustive]
+pub enum Revocation {
+    /// By a list in the memory of this process: final here, unknown to other instances and after a restart.
     Process,
-    /// Not at all.
+    /// Not at all: a logout removes the cookie from the browser, and whoever has copied it before stays logged in.
     Off,
-    /// By a list that all instances share.
-    Shared,
 }
 
 /// The configuration with nothing left open.
@@ -196,6 +203,8 @@ pub(crate) struct Settings {
     pub(crate) redis_url: Option<String>,
     pub(crate) audience: String,
     pub(crate) revocation: Revocation,
+    /// Where a key is kept that nobody configures.
+    pub(crate) key_file: Option<PathBuf>,
     pub(crate) cookie: CookieSettings,
     pub(crate) clock: Clock,
     pub(crate) hooks: Vec<Hook>,
@@ -221,8 +230,7 @@ impl SameSite {
 }
 
 impl Revocation {
-    const NAMES: [(&'static str, Self); 3] =
-        [("process", Self::Process), ("off", Self::Off), ("shared", Self::Shared)];
+    const NAMES: [(&'static str, Self); 2] = [("process", Self::Process), ("off", Self::Off)];
 }
 
 impl Default for Config {
@@ -245,6 +253,7 @@ impl Default for Config {
             redis_url: Setting::default("app.sessionRedisUrl", None),
             audience: Setting::default("app.sessionAudience", String::new()),
             revocation: Setting::default("app.sessionRevocation", Revocation::Process),
+            key_file: None,
             cookie: CookieProperties::default(),
             clock: Clock::system(),
             hooks: Vec::new(),
@@ -481,6 +490,60 @@ impl Config {
         self
     }
 
+    /// The key that seals the cookies of the driver `stealth`: 32 random bytes or more, as 64 hex digits or in base64.
+    ///
+    /// # Errors
+    ///
+    /// It is too short, a pattern, or a sample that everybody has. The message does not show it.
+    ///
+    /// ```
+    /// use dframework_session::Config;
+    ///
+    /// let config = Config::new().key(Config::generate_key()?)?;
+    /// let error = Config::new().key("secret").unwrap_err();
+    /// assert!(error.is_config());
+    /// # Ok::<(), dframework_session::Error>(())
+    /// ```
+    pub fn key(mut self, key: impl AsRef<str>) -> Result<Self, Error> {
+        const NAME: &str = "Config::key";
+        self.key.set(NAME, Some(Secret::parse(NAME, key.as_ref())?));
+        Ok(self)
+    }
+
+    /// Keys that open cookies beside [`key`](Config::key): on their way in, or out.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn previous_keys(
+        mut self,
+        keys: impl IntoIterator<Item: AsRef<str>>,
+    ) -> Result<Self, Error> {
+        const NAME: &str = "Config::previous_keys";
+        let parse = |(index, key): (usize, _)| -> Result<Secret, Error> {
+            Secret::parse(&item_name(NAME, index), AsRef::<str>::as_ref(&key))
+        };
+        let keys = (0..).zip(keys).map(parse).collect::<Result<_, _>>()?;
+        self.previous_keys.set(NAME, keys);
+        Ok(self)
+    }
+
+    /// Keeps a key in this file if none is configured and the driver needs one. It is made at the first start, for the
+    /// user of the process alone.
+    ///
+    /// For one machine: instances that share sessions share a key. In [`Env::Local`] it is `data/session.key` unless
+    /// another is named here; in production none is made unless one is.
+    pub fn key_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.key_file = Some(path.into());
+        self
+    }
+
+    /// How sessions of the driver `stealth` can be ended before they expire. By a list in this process by default.
+    pub fn revocation(mut self, revocation: Revocation) -> Self {
+        self.revocation.set("Config::revocation", revocation);
+        self
+    }
+
     /// A name that tells applications apart that share keys: a cookie that one has sealed is no session in another.
     /// At most 255 bytes; empty by default, which is a name like any other.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
@@ -645,6 +708,7 @@ impl Config {
             redis_url: self.redis_url.value.clone(),
             audience: self.audience.value.clone(),
             revocation: self.revocation.value,
+            key_file: self.key_file_in_force(),
             cookie: self.cookie.resolve(self.env.value),
             clock: self.clock.clone(),
             hooks: self.hooks.clone(),
@@ -724,11 +788,16 @@ impl Config {
         ))
     }
 
+    /// Where a key is kept that nobody configures, if that may be.
+    fn key_file_in_force(&self) -> Option<PathBuf> {
+        let usual = || (self.env.value == Env::Local).then(|| KEY_FILE.into());
+        self.key_file.clone().or_else(usual)
+    }
+
     fn check_driver(&self) -> Result<(), Error> {
         match self.driver.value {
-            // In `local`, a file of the library's own serves.
             Some(DriverName::Stealth)
-                if self.key.value.is_none() && self.env.value != Env::Local =>
+                if self.key.value.is_none() && self.key_file_in_force().is_none() =>
             {
                 Err(self.driver.refuse(format_args!(
                     "is \"stealth\", which needs {}: {}",
@@ -766,6 +835,7 @@ impl fmt::Debug for Config {
             .field("audience", &settings.audience)
             .field("revocation", &settings.revocation)
             .field("cookie", &settings.cookie)
+            .field("key_file", &settings.key_file)
             .field("clock", &settings.clock)
             .field("hooks", &settings.hooks.len())
             .finish()

@@ -5,10 +5,12 @@
 
 use crate::{
     config::{CookieSettings, SameSite},
+    stealth::{self, Plain},
     token::Token,
 };
 use dframework_session_store::Timestamp;
 use memchr::memchr;
+use smallvec::SmallVec;
 use std::{fmt::Write, time::Duration};
 
 /// How many well-formed duplicates of a cookie are tried.
@@ -26,8 +28,19 @@ pub(crate) enum Which {
     Session,
     /// `.p`: the token of the permanent data.
     Permanent,
+    /// `.t`: until when the session lives because it was used, where it is in its cookie.
+    Activity,
     /// `.f0` to `.f7`: a flash message of that generation waits for this browser.
     Flash(u8),
+}
+
+/// What the session cookie and the companion `.p` hold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Holding {
+    /// A token, and the record is elsewhere.
+    Token,
+    /// The record itself, sealed.
+    Seal,
 }
 
 /// The cookies of a request that are ours.
@@ -39,7 +52,21 @@ pub(crate) struct Carried {
     permanent: Option<Box<Permanent>>,
     /// Bit n: the companion `.f<n>`.
     pub(crate) flash: u8,
+    /// Whether the companion `.t` was there.
+    pub(crate) activity: bool,
+    /// What is sealed in the cookies, until somebody opens it.
+    pub(crate) seals: Option<Box<Seals>>,
 }
+
+/// The sealed values of a request, decoded: at most four of each cookie. `None` where one is no seal for certain.
+#[derive(Default)]
+pub(crate) struct Seals {
+    pub(crate) session: Values,
+    pub(crate) permanent: Values,
+    pub(crate) activity: Values,
+}
+
+pub(crate) type Values = SmallVec<[Option<Plain>; 1]>;
 
 /// What the companion `.p` brought.
 #[derive(Default)]
@@ -100,13 +127,14 @@ pub(crate) struct Cookies {
     attributes: String,
     /// The browser sends such a name once, so two of them are an attack or a fault.
     is_unique: bool,
+    holding: Holding,
 }
 
 impl Cookies {
-    pub(crate) fn new(settings: CookieSettings) -> Self {
+    pub(crate) fn new(settings: CookieSettings, holding: Holding) -> Self {
         let attributes = attributes(&settings);
         let is_unique = starts_with_ignoring_case(&settings.name, "__Host-");
-        Self { settings, attributes, is_unique }
+        Self { settings, attributes, is_unique, holding }
     }
 
     /// The name of the session cookie.
@@ -130,11 +158,22 @@ impl Cookies {
         let mut carried = Carried::default();
         for field in fields {
             for (companion, value) in pairs_beginning_with(self.settings.name.as_bytes(), field) {
-                carried.note(companion, value);
+                match self.holding {
+                    Holding::Token => carried.note(companion, value),
+                    Holding::Seal => carried.note_seal(companion, value),
+                }
             }
         }
         let mut doubled = false;
         if self.is_unique {
+            if let Some(seals) = &mut carried.seals {
+                for values in [&mut seals.session, &mut seals.permanent, &mut seals.activity] {
+                    if values.len() > 1 {
+                        values.clear();
+                        doubled = true;
+                    }
+                }
+            }
             let permanent = carried.permanent.as_mut().map(|permanent| &mut permanent.tokens);
             for tokens in [Some(&mut carried.session), permanent].into_iter().flatten() {
                 if tokens.is_duplicated() {
@@ -160,6 +199,39 @@ impl Cookies {
         token.write_to(&mut line);
         let _ = write!(line, ".{}{}; Max-Age={PERMANENT_MAX_AGE}", day(now), self.attributes);
         line
+    }
+
+    /// The line that gives the browser a sealed value of this length, which `seal` appends. It is kept for so long, or
+    /// as long as the browser runs.
+    ///
+    /// # Errors
+    ///
+    /// That of `seal`.
+    pub(crate) fn set_sealed<E>(
+        &self,
+        which: Which,
+        length: usize,
+        lifetime: Duration,
+        seal: impl FnOnce(&mut String) -> Result<(), E>,
+    ) -> Result<String, E> {
+        let mut line = self.start(which, length);
+        seal(&mut line)?;
+        match which {
+            Which::Permanent => {
+                let _ = write!(line, "{}; Max-Age={PERMANENT_MAX_AGE}", self.attributes);
+            }
+            _ => self.finish(&mut line, lifetime),
+        }
+        Ok(line)
+    }
+
+    /// How long the line of a cookie with a value of this length is at most.
+    pub(crate) fn line_length(&self, which: Which, value: usize) -> usize {
+        let has_age = self.settings.persistent || which == Which::Permanent;
+        // No lifetime has more digits than ten years have, and nothing is configured to live longer than a hundred.
+        let age = if has_age { "; Max-Age=3153600000".len() } else { 0 };
+        let name = self.settings.name.len() + which.companion().len();
+        name + 1 + value + self.attributes.len() + age
     }
 
     /// The line that tells the browser that a flash message of this generation waits for it.
@@ -194,15 +266,22 @@ impl Cookies {
         let size = name.len() + 1 + value_length + self.attributes.len() + companion;
         let mut line = String::with_capacity(size);
         line.push_str(name);
-        match which {
-            Which::Session => {}
-            Which::Permanent => line.push_str(".p"),
-            Which::Flash(generation) => {
-                let _ = write!(line, ".f{generation}");
-            }
-        }
+        line.push_str(which.companion());
         line.push('=');
         line
+    }
+}
+
+impl Which {
+    /// What follows the name of the session cookie in its own.
+    fn companion(self) -> &'static str {
+        const FLASH: [&str; 8] = [".f0", ".f1", ".f2", ".f3", ".f4", ".f5", ".f6", ".f7"];
+        match self {
+            Self::Session => "",
+            Self::Permanent => ".p",
+            Self::Activity => ".t",
+            Self::Flash(generation) => FLASH[usize::from(generation & 7)],
+        }
     }
 }
 
@@ -234,8 +313,34 @@ impl Carried {
                 permanent.tokens.add(token);
             }
             [b'.', b'f', digit @ b'0'..=b'7'] => self.flash |= 1 << (digit - b'0'),
+            b".t" => self.activity = true,
             _ => {}
         }
+    }
+
+    fn note_seal(&mut self, companion: &[u8], value: &[u8]) {
+        let seals = &mut self.seals;
+        match companion {
+            b"" => {
+                self.session.add(None);
+                add(&mut seals.get_or_insert_default().session, value);
+            }
+            b".p" => {
+                self.permanent.get_or_insert_default().tokens.add(None);
+                add(&mut seals.get_or_insert_default().permanent, value);
+            }
+            b".t" => {
+                self.activity = true;
+                add(&mut seals.get_or_insert_default().activity, value);
+            }
+            _ => self.note(companion, value),
+        }
+    }
+}
+
+fn add(values: &mut Values, value: &[u8]) {
+    if values.len() < MOST_CANDIDATES {
+        values.push(stealth::decoded(value));
     }
 }
 

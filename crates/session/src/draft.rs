@@ -47,6 +47,21 @@ pub(crate) struct Live {
     pub(crate) record: Record,
 }
 
+/// A record that is to be ended.
+#[derive(Clone)]
+pub(crate) struct Recorded {
+    pub(crate) key: StoreKey,
+    /// The record itself, where nothing but its cookie holds it.
+    pub(crate) sealed: Option<Record>,
+}
+
+impl From<&Live> for Recorded {
+    fn from(live: &Live) -> Self {
+        let sealed = live.record.sealed().map(|_| live.record.clone());
+        Self { key: live.key, sealed }
+    }
+}
+
 impl Standing {
     pub(crate) fn live(&self) -> Option<&Live> {
         if let Self::Live(live) = self { Some(live) } else { None }
@@ -59,6 +74,15 @@ impl Standing {
                 Some(*key)
             }
             Self::Absent | Self::Ended => None,
+        }
+    }
+
+    /// The record that there is, readable or not.
+    pub(crate) fn recorded(&self) -> Option<Recorded> {
+        match self {
+            Self::Live(live) => Some(live.into()),
+            Self::Corrupt { key, .. } => Some(Recorded { key: *key, sealed: None }),
+            _ => None,
         }
     }
 
@@ -139,7 +163,7 @@ pub(crate) struct Draft {
     pub(crate) ordinary: Standing,
     pub(crate) permanent: Standing,
     /// Live sessions whose tokens the same cookie carried behind the one that won.
-    pub(crate) others: Vec<StoreKey>,
+    pub(crate) others: Vec<Recorded>,
     /// When the records were loaded first.
     pub(crate) loaded_at: Timestamp,
     /// Bit n: flash values of generation n are seen.
@@ -340,21 +364,30 @@ impl Draft {
         Ok(())
     }
 
-    /// Whether carrying this operation out needs a cookie that the browser does not have yet.
-    pub(crate) fn needs_cookie(&self, operation: &Operation) -> bool {
-        let lives =
-            |standing: &Standing| self.hidden < Hidden::Everything && standing.live().is_some();
+    /// What of this operation needs a cookie that the browser does not have yet, if anything does.
+    pub(crate) fn needs_cookie(&self, operation: &Operation) -> Option<&'static str> {
+        const SEALED: &str = "changing what is in a cookie";
+        let in_place = |standing: &Standing| match standing.live() {
+            Some(_) if self.hidden == Hidden::Everything => Some(operation.doing()),
+            Some(live) => live.record.sealed().map(|_| SEALED),
+            None => Some(operation.doing()),
+        };
+        let home = |key| if self.is_permanent(key) { &self.permanent } else { &self.ordinary };
         match operation {
-            Operation::Flash { .. } | Operation::Regenerate => true,
-            Operation::SetOwner(owner) => self.owner() != Some(owner),
-            Operation::Permanent { .. } => !lives(&self.permanent),
+            Operation::SetOwner(owner) if self.owner() == Some(owner) => None,
+            Operation::Flash { .. } | Operation::Regenerate | Operation::SetOwner(_) => {
+                Some(operation.doing())
+            }
+            Operation::Permanent { .. } => in_place(&self.permanent),
             Operation::Set { value, .. } | Operation::Remember { value } => {
-                !lives(&self.ordinary) && !self.is_permanent(value.key())
+                in_place(home(value.key()))
             }
-            Operation::Compute { key, .. } => {
-                !lives(&self.ordinary) && !self.is_permanent(key.as_bytes())
+            Operation::Compute { key, .. } => in_place(home(key.as_bytes())),
+            Operation::Forget { .. } | Operation::Clear => {
+                let records = [self.ordinary.live(), self.permanent.live()];
+                records.into_iter().flatten().find_map(|live| live.record.sealed()).map(|_| SEALED)
             }
-            Operation::Forget { .. } | Operation::Clear | Operation::Now { .. } => false,
+            Operation::Now { .. } => None,
         }
     }
 

@@ -4,11 +4,13 @@
 //! at the first poll. Calls to a store have a timeout each.
 
 use crate::{
+    cookie::Holding,
     draft::Live,
     error::Error,
     memory::{Found, Kept, Memory},
     queue::Queue,
     record::Bytes,
+    stealth::Stealth,
     token::Token,
 };
 use dframework_session_store::{
@@ -17,9 +19,10 @@ use dframework_session_store::{
 use std::{sync::Arc, time::Duration};
 
 /// Where records live.
-#[expect(clippy::large_enum_variant, reason = "there is one driver, behind one `Arc`")]
 pub(crate) enum Driver {
     Memory(Memory),
+    /// Nowhere here: sessions are in their cookies.
+    Stealth(Stealth),
     Store(Remote),
 }
 
@@ -46,7 +49,7 @@ impl Driver {
     /// The key of the record that a token opens.
     pub(crate) fn key_of(&self, token: &Token) -> StoreKey {
         match self {
-            Self::Memory(_) => token.in_process_key(),
+            Self::Memory(_) | Self::Stealth(_) => token.in_process_key(),
             Self::Store(_) => token.digest(),
         }
     }
@@ -55,7 +58,7 @@ impl Driver {
     pub(crate) fn id_of(&self, live: &Live) -> SessionId {
         match self {
             Self::Memory(_) => live.token.digest().id(),
-            Self::Store(_) => live.key.id(),
+            Self::Stealth(_) | Self::Store(_) => live.key.id(),
         }
     }
 
@@ -63,7 +66,20 @@ impl Driver {
     pub(crate) fn id_at(&self, key: &StoreKey) -> SessionId {
         match self {
             Self::Memory(memory) => memory.id(key),
-            Self::Store(_) => key.id(),
+            Self::Stealth(_) | Self::Store(_) => key.id(),
+        }
+    }
+
+    /// The driver that has sessions in their cookies, if it is that one.
+    pub(crate) fn stealth(&self) -> Option<&Stealth> {
+        if let Self::Stealth(stealth) = self { Some(stealth) } else { None }
+    }
+
+    /// What the cookies hold.
+    pub(crate) fn holding(&self) -> Holding {
+        match self {
+            Self::Stealth(_) => Holding::Seal,
+            Self::Memory(_) | Self::Store(_) => Holding::Token,
         }
     }
 
@@ -75,11 +91,12 @@ impl Driver {
     /// How often a commit that lost against another is tried again.
     ///
     /// In memory a round is lost only to a commit that was just done by another thread, so the bound is there
-    /// to be one; in a store, rounds are lost to other instances and each is a round trip.
+    /// to be one; in a store, rounds are lost to other instances and each is a round trip. In cookies one is lost to
+    /// the end of the session, and there are two of them.
     pub(crate) fn rounds(&self) -> u32 {
         match self {
             Self::Memory(_) => 10_000,
-            Self::Store(_) => 32,
+            Self::Stealth(_) | Self::Store(_) => 32,
         }
     }
 
@@ -95,6 +112,7 @@ impl Driver {
                     show(position, memory.load(key).into());
                 }
             }
+            Self::Stealth(_) => (0..keys.len()).for_each(|position| show(position, At::Nothing)),
             Self::Store(remote) => {
                 let loaded = remote.within(remote.store.load(keys)).await;
                 let loaded = loaded.map_err(|error| Error::unavailable("loading", error))?;
@@ -116,6 +134,7 @@ impl Driver {
     ) -> Result<Answer, StoreError> {
         match self {
             Self::Memory(memory) => memory.create(key, new, now),
+            Self::Stealth(_) => Err(nothing_is_kept()),
             Self::Store(remote) => {
                 let outcome = remote.within(remote.store.create(key, *new, now)).await?;
                 Ok((outcome, None))
@@ -131,6 +150,7 @@ impl Driver {
     ) -> Result<Answer, StoreError> {
         match self {
             Self::Memory(memory) => memory.commit(key, expected, change),
+            Self::Stealth(_) => Err(nothing_is_kept()),
             Self::Store(remote) => {
                 let outcome = remote.within(remote.store.commit(key, expected, *change)).await?;
                 if outcome == Outcome::Committed(expected) {
@@ -152,6 +172,7 @@ impl Driver {
                 memory.touch(key, expires_at);
                 Ok(())
             }
+            Self::Stealth(_) => Err(nothing_is_kept()),
             Self::Store(remote) => remote.within(remote.store.touch(key, expires_at)).await,
         }
     }
@@ -163,9 +184,14 @@ impl Driver {
     ) -> Result<bool, StoreError> {
         match self {
             Self::Memory(memory) => Ok(memory.end(key, remember_until)),
+            Self::Stealth(_) => Err(nothing_is_kept()),
             Self::Store(remote) => remote.within(remote.store.end(key, remember_until)).await,
         }
     }
+}
+
+fn nothing_is_kept() -> StoreError {
+    StoreError::refused("sessions are in their cookies")
 }
 
 impl Remote {

@@ -60,6 +60,8 @@ pub(crate) enum Kind {
     Upgrade,
     /// The commit would have to wait for a store.
     WouldBlock,
+    /// The driver cannot do this.
+    Unsupported { doing: &'static str, why: &'static str },
     /// The operating system gave no random bytes.
     Random,
     /// A property cannot be used as it stands.
@@ -186,6 +188,11 @@ impl Error {
         matches!(self.0.kind, Kind::WouldBlock)
     }
 
+    /// The driver cannot do this: see the table of drivers in the manual.
+    pub fn is_unsupported(&self) -> bool {
+        matches!(self.0.kind, Kind::Unsupported { .. })
+    }
+
     /// The configuration cannot be used.
     pub fn is_config(&self) -> bool {
         matches!(self.0.kind, Kind::Config(_))
@@ -238,6 +245,7 @@ impl fmt::Display for Error {
                 "the change needs a cookie, and an upgrade carries none: make it before the upgrade, in a request of its own",
             ),
             Kind::WouldBlock => f.write_str("the commit has to wait for the session store"),
+            Kind::Unsupported { doing, why } => write!(f, "{doing} is not supported: {why}"),
             Kind::Random => f.write_str("the operating system gave no random bytes"),
             Kind::Config(message) => f.write_str(message),
         }

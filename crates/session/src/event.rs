@@ -14,7 +14,7 @@ pub(crate) use log::cookie_not_sent;
 
 use crate::error::Error;
 use dframework_session_store::SessionId;
-use std::{fmt, sync::Arc};
+use std::{fmt, path::Path, sync::Arc};
 
 /// What has happened to a session: given to the hooks of [`Config::on_event`](crate::Config::on_event) and written
 /// through `tracing`.
@@ -190,6 +190,29 @@ pub enum Event {
     SweepFailed {
         /// Why.
         error: Error,
+    },
+    /// A cookie of the driver `stealth` was taken for no session, for this reason.
+    ///
+    /// Any client can bring one with every request, so each reason is told once a minute at most.
+    #[non_exhaustive]
+    SealRefused {
+        /// Such as `expired`, `tag` (altered, or sealed for something else) or `key` (sealed with a key that is not
+        /// configured).
+        reason: &'static str,
+        /// How many more there were for this reason since it was last told.
+        left_out: u64,
+    },
+    /// The driver `stealth` has no room for all that was revoked: from now on it refuses what was sealed before the
+    /// oldest eighth of it was. Users whose sessions have not changed since then log in again.
+    RevocationsFull,
+    /// At start: `sessionRevocation` is `off`, so a logout removes the cookie from the browser, and nothing else.
+    RevocationOff,
+    /// At start: no `key` is configured, so one was made and is kept in a file: see
+    /// [`Config::key_file`](crate::Config::key_file).
+    #[non_exhaustive]
+    KeyFileMade {
+        /// Where it is.
+        path: Arc<Path>,
     },
     /// At start: `sessionDriver` is not set, so sessions live in memory.
     DriverNotSet,

@@ -6,16 +6,17 @@
 use crate::{
     change::{Compute, Log, Operation, Refusal},
     commit::{Abandoned, Occasion, Target, claim_to_the_end, commit_to_the_end},
-    cookie::Carried,
-    draft::{Draft, Standing},
+    cookie::{Carried, Seals},
+    draft::{Draft, Recorded, Standing},
     driver::Driver,
     error::{self, Error, Kind},
     event::{Event, Name},
     flash::Purpose,
     key::{Accepts, KeyName, KeyOf, Select, Selection, checked},
     lines::Lines,
-    load::{self, from_memory, load, tokens},
+    load::{self, from_memory, from_seals, load, tokens},
     sessions::Core,
+    stealth::Stealth,
     turn::OwnTurn,
     value,
 };
@@ -80,6 +81,8 @@ pub(crate) struct State {
     pub(crate) work: Option<Box<Work>>,
     /// The Set-Cookie lines of what has been committed.
     pub(crate) lines: Lines,
+    /// What the request's cookies hold sealed, until it is opened.
+    seals: Option<Box<Seals>>,
 }
 
 /// What a request does with its session.
@@ -94,7 +97,7 @@ pub(crate) struct Work {
     /// Bit n: generation n is kept for one more request.
     pub(crate) kept: u8,
     /// The permanent record that this request has made.
-    pub(crate) made_permanent: Option<StoreKey>,
+    pub(crate) made_permanent: Option<Recorded>,
     /// What its commits have done and nobody has been told yet.
     pub(crate) events: Vec<Event>,
 }
@@ -103,9 +106,9 @@ pub(crate) struct Work {
 struct Loaded<'a>(MutexGuard<'a, State>);
 
 impl SessionHandle {
-    pub(crate) fn new(core: Arc<Core>, request: Request) -> Self {
-        let lines = Lines::default();
-        let state = State { stage: Stage::Open, used: false, work: None, lines };
+    pub(crate) fn new(core: Arc<Core>, mut request: Request) -> Self {
+        let (lines, seals) = (Lines::default(), request.carried.seals.take());
+        let state = State { stage: Stage::Open, used: false, work: None, lines, seals };
         Self(Arc::new(Inner { core, request, state: Mutex::new(state), turn: OwnTurn::default() }))
     }
 
@@ -632,21 +635,47 @@ impl Inner {
         if state.work.is_some() {
             return Some(state);
         }
-        let Driver::Memory(memory) = &self.core.driver else { return None };
+        let memory = match &self.core.driver {
+            Driver::Memory(memory) => memory,
+            Driver::Stealth(stealth) => return Some(self.load_from_seals(state, stealth)),
+            Driver::Store(_) => return None,
+        };
         let carried = &self.request.carried;
         let (session, permanent) = (&carried.session, carried.permanent());
         let now = self.core.clock.now();
         let loaded = from_memory(memory, session.iter(), permanent.iter(), now);
-        let unknown = [&loaded.ordinary, &loaded.permanent].map(Standing::unknown_key);
-        state.work = Some(self.begin_work(loaded));
-        if unknown.iter().all(Option::is_none) {
+        let standings = [&loaded.ordinary, &loaded.permanent];
+        if !standings.iter().any(|standing| matches!(standing, Standing::Unknown { .. })) {
+            state.work = Some(self.begin_work(loaded));
             return Some(state);
         }
+        let unknown = standings.map(Standing::unknown_key);
+        state.work = Some(self.begin_work(loaded));
         drop(state);
         for key in unknown.into_iter().flatten() {
             self.tell_of_unusable(&Standing::Unknown { key }, now);
         }
         Some(self.state())
+    }
+
+    fn load_from_seals<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        stealth: &Stealth,
+    ) -> MutexGuard<'a, State> {
+        let seals = state.seals.take().map_or_else(Seals::default, |seals| *seals);
+        let now = self.core.clock.now();
+        let mut refused = Vec::new();
+        let loaded = from_seals(stealth, seals, now, |why| refused.push(why));
+        state.work = Some(self.begin_work(loaded));
+        if refused.is_empty() || !self.request.purpose.is_told() {
+            return state;
+        }
+        drop(state);
+        for why in refused {
+            self.core.listeners.tell_of_refused_seal(now, why);
+        }
+        self.state()
     }
 
     async fn load_from_store(&self) -> Result<(), Error> {
@@ -681,10 +710,13 @@ impl Inner {
             Some(work) => (work.draft.ordinary.clone(), work.draft.permanent.clone()),
             None => return Ok((Standing::Absent, Standing::Absent)),
         };
+        let now = self.core.clock.now();
+        if let Driver::Stealth(stealth) = &self.core.driver {
+            return Ok((stealth.again(&ordinary, now), stealth.again(&permanent, now)));
+        }
         let carried = &self.request.carried;
         let one = tokens(&ordinary, &carried.session);
         let other = tokens(&permanent, carried.permanent());
-        let now = self.core.clock.now();
         let loaded = load(&self.core.driver, one.iter(), other.iter(), now).await?;
         let (new_ordinary, new_permanent) = (loaded.ordinary, loaded.permanent);
         let keep_ended = |old: Standing, new| if old.is_ended() { old } else { new };
@@ -781,8 +813,10 @@ impl<'a> Loaded<'a> {
         if draft.ordinary.is_ended() && needs_session && !log.begins_anew() {
             return Err(Error::gone(error::Record::Session));
         }
-        if stage == Stage::Late && draft.needs_cookie(&operation) {
-            return Err(Error::new(Kind::Late { doing: operation.doing() }));
+        if stage == Stage::Late
+            && let Some(doing) = draft.needs_cookie(&operation)
+        {
+            return Err(Error::new(Kind::Late { doing }));
         }
         // The same owner again changes nothing, and is no login when the log is replayed.
         if matches!(&operation, Operation::SetOwner(owner) if draft.owner() == Some(owner)) {
@@ -834,7 +868,7 @@ impl Work {
         is_to_end.then(|| Abandoned {
             ordinary: Target::of(draft),
             others: draft.others.clone(),
-            permanent: draft.permanent.recorded_key(),
+            permanent: draft.permanent.recorded(),
             earlier_ends: log.earlier_ends(),
         })
     }

@@ -144,7 +144,7 @@ pub mod manual;
 pub mod fuzzing;
 
 pub use clock::Clock;
-pub use config::{Config, DriverName, Env, SameSite};
+pub use config::{Config, DriverName, Env, Revocation, SameSite};
 #[cfg(feature = "sqlite")]
 pub use dframework_session_sqlx as database;
 pub use dframework_session_store as store;

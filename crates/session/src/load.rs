@@ -1,12 +1,13 @@
 //! From the tokens that a request brought to what they open.
 
 use crate::{
-    cookie::Tokens,
-    draft::{Live, Standing},
+    cookie::{Seals, Tokens},
+    draft::{Live, Recorded, Standing},
     driver::{At, Driver},
     error::Error,
     memory::Memory,
     record::{Nature, Record},
+    stealth::{Rejection, Stealth},
     token::Token,
 };
 use dframework_session_store::{StoreKey, Timestamp};
@@ -16,7 +17,7 @@ pub(crate) struct Loaded {
     pub(crate) ordinary: Standing,
     pub(crate) permanent: Standing,
     /// Live sessions behind the one that won, where a cookie came more than once.
-    pub(crate) others: Vec<StoreKey>,
+    pub(crate) others: Vec<Recorded>,
     /// When they were looked up.
     pub(crate) at: Timestamp,
 }
@@ -68,6 +69,30 @@ pub(crate) fn from_memory<'a>(
     loaded
 }
 
+/// Opens what the cookies of a request hold themselves. What does not open is shown to `refused`.
+pub(crate) fn from_seals(
+    stealth: &Stealth,
+    mut seals: Seals,
+    now: Timestamp,
+    mut refused: impl FnMut(Rejection),
+) -> Loaded {
+    let mut loaded = Loaded::nothing(now);
+    let activities = stealth.activities(&mut seals, now, &mut refused);
+    for seal in seals.session {
+        match stealth.session(seal, &activities, now) {
+            Ok(found) => loaded.meet_ordinary(found),
+            Err(why) => refused(why),
+        }
+    }
+    for seal in seals.permanent {
+        match stealth.permanent(seal, now) {
+            Ok(found) => loaded.meet_permanent(found),
+            Err(why) => refused(why),
+        }
+    }
+    loaded
+}
+
 impl Loaded {
     fn nothing(at: Timestamp) -> Self {
         Self { ordinary: Standing::Absent, permanent: Standing::Absent, others: Vec::new(), at }
@@ -75,7 +100,7 @@ impl Loaded {
 
     fn meet_ordinary(&mut self, found: Standing) {
         if let (Some(_), Some(other)) = (self.ordinary.live(), found.live()) {
-            self.others.push(other.key);
+            self.others.push(other.into());
         } else {
             consider(&mut self.ordinary, found);
         }

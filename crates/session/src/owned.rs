@@ -5,8 +5,11 @@
 use crate::{
     Error, SessionHandle, Sessions,
     commit::{Ending, Remembered, end_record, remember_until},
+    draft::Recorded,
     driver::Driver,
+    error::Kind,
     event::{Event, Name},
+    stealth::End,
 };
 use dframework_session_store::{Entry, Page, SessionId, StoreError, StoreKey, Timestamp};
 use std::time::Duration;
@@ -88,10 +91,18 @@ impl Sessions {
     /// ```
     pub async fn revoke(&self, id: SessionId) -> Result<bool, Error> {
         let now = self.0.clock.now();
+        if let Driver::Stealth(stealth) = &self.0.driver {
+            let has_ended = stealth.revoke_id(id, now)? == End::Now;
+            if has_ended {
+                self.0.listeners.tell(Name::Revoked, || Event::Revoked { id });
+            }
+            return Ok(has_ended);
+        }
         match self.0.driver.find(&id).await?.filter(|entry| now < entry.expires_at) {
             Some(entry) => {
+                let record = Recorded { key: entry.key, sealed: None };
                 let mut remembered = Remembered::from(now, Vec::new());
-                let ending = end_record(&self.0.driver, &entry.key, &mut remembered).await?;
+                let ending = end_record(&self.0.driver, &record, &mut remembered).await?;
                 let has_ended = ending == Ending::Ended;
                 if has_ended {
                     self.0.listeners.tell(Name::Revoked, || Event::Revoked { id });
@@ -124,6 +135,12 @@ impl Sessions {
     /// ```
     pub async fn revoke_all(&self, owner: impl AsRef<str>) -> Result<usize, Error> {
         let owner = owner.as_ref();
+        if let Driver::Stealth(stealth) = &self.0.driver {
+            stealth.revoke_owner(owner, None, self.0.clock.now())?;
+            let revoked = || Event::AllRevoked { owner: owner.into(), count: 0 };
+            self.0.listeners.tell(Name::AllRevoked, revoked);
+            return Ok(0);
+        }
         let count = self.0.driver.end_owned_by(owner, None, remember_until(&self.0)).await?;
         if count > 0 {
             let revoked = || Event::AllRevoked { owner: owner.into(), count };
@@ -163,10 +180,17 @@ impl Sessions {
         let Some(owner) = handle.owner().await? else { return Ok(0) };
         let here = handle.0.ordinary_key();
         let core = &self.0;
+        let kept = || here.as_ref().map(|key| core.driver.id_at(key));
+        if let Driver::Stealth(stealth) = &core.driver {
+            stealth.revoke_owner(&owner, kept(), core.clock.now())?;
+            let revoked =
+                || Event::OthersRevoked { owner: (&*owner).into(), kept: kept(), count: 0 };
+            core.listeners.tell(Name::OthersRevoked, revoked);
+            return Ok(0);
+        }
         let until = remember_until(core);
         let count = core.driver.end_owned_by(&owner, here.as_ref(), until).await?;
         if count > 0 {
-            let kept = || here.as_ref().map(|key| core.driver.id_at(key));
             let revoked = || Event::OthersRevoked { owner: (&*owner).into(), kept: kept(), count };
             core.listeners.tell(Name::OthersRevoked, revoked);
         }
@@ -214,6 +238,7 @@ impl Driver {
                 owned.truncate(limit);
                 Ok(owned)
             }
+            Self::Stealth(_) => Err(unlisted("listing sessions")),
             Self::Store(remote) => {
                 let page = Page { after: after.map(|id| last_key_of(&id)), limit };
                 let entries = remote.within(remote.store.owned_by(owner, now, page)).await;
@@ -229,6 +254,7 @@ impl Driver {
     async fn find(&self, id: &SessionId) -> Result<Option<Entry>, Error> {
         match self {
             Self::Memory(memory) => Ok(memory.find(id)),
+            Self::Stealth(_) => Err(unlisted("finding a session")),
             Self::Store(remote) => {
                 let found = remote.within(remote.store.find(id)).await;
                 let found =
@@ -250,6 +276,7 @@ impl Driver {
     ) -> Result<usize, Error> {
         match self {
             Self::Memory(memory) => Ok(memory.end_owned_by(owner, except, until)),
+            Self::Stealth(_) => Err(unlisted("counting what ends")),
             Self::Store(remote) => {
                 let ended = remote.within(remote.store.end_owned_by(owner, except, until)).await;
                 ended.map_err(|error| Error::unavailable("ending sessions", error))
@@ -260,12 +287,18 @@ impl Driver {
     async fn count(&self, now: Timestamp) -> Result<u64, Error> {
         match self {
             Self::Memory(memory) => Ok(memory.count(now)),
+            Self::Stealth(_) => Err(unlisted("counting sessions")),
             Self::Store(remote) => {
                 let count = remote.within(remote.store.count(now)).await;
                 count.map_err(|error| Error::unavailable("counting", error))
             }
         }
     }
+}
+
+/// Nobody but the browsers has the sessions.
+fn unlisted(doing: &'static str) -> Error {
+    Error::new(Kind::Unsupported { doing, why: "sessions are in their cookies" })
 }
 
 /// The last key that a session with this id can have.

@@ -16,7 +16,7 @@ use crate::{
     handle::{Inner, Request, SessionHandle},
     memory::{Keys, Memory},
     queue::Queue,
-    scope,
+    scope, stealth,
     sweeper::Sweeper,
 };
 use dframework_session_store::Store;
@@ -220,6 +220,7 @@ impl Sessions {
                 sessions.0.listeners.tell(Name::DriverNotSet, || Event::DriverNotSet);
                 Ok(sessions)
             }
+            Some(DriverName::Stealth) => Self::in_cookies(settings),
             #[cfg(feature = "sqlite")]
             Some(DriverName::Database) => {
                 let store = crate::opening::open(config, &settings).await?;
@@ -273,14 +274,20 @@ impl Sessions {
         Self::new(Driver::Memory(memory), settings, listeners)
     }
 
+    fn in_cookies(settings: Settings) -> Result<Self, Error> {
+        let listeners = Arc::new(Listeners::new(settings.hooks.clone()));
+        let stealth = stealth::open(&settings, &listeners)?;
+        Ok(Self::new(Driver::Stealth(stealth), settings, listeners))
+    }
+
     fn new(driver: Driver, settings: Settings, listeners: Arc<Listeners>) -> Self {
         if settings.env == Env::Local {
             listeners.tell(Name::LocalEnvironment, || Event::LocalEnvironment);
         }
         let lifetimes = Lifetimes::new(settings.idle_timeout, settings.lifetime);
         Self(Arc::new(Core {
+            cookies: Cookies::new(settings.cookie, driver.holding()),
             driver,
-            cookies: Cookies::new(settings.cookie),
             lifetimes,
             clock: settings.clock,
             listeners,
@@ -349,10 +356,11 @@ impl Sessions {
         scope::innermost(|handle| Arc::ptr_eq(&handle.0.core, &self.0))
     }
 
-    /// Where the sessions are kept: `memory`, `database`, or `store` for [`Sessions::from_store`].
+    /// Where the sessions are kept: `memory`, `database`, `stealth`, or `store` for [`Sessions::from_store`].
     pub fn driver(&self) -> &'static str {
         match &self.0.driver {
             Driver::Memory(_) => "memory",
+            Driver::Stealth(_) => "stealth",
             Driver::Store(remote) => remote.name,
         }
     }
@@ -486,9 +494,9 @@ impl Core {
 fn not_compiled(driver: DriverName) -> String {
     let (name, needs) = match driver {
         DriverName::Database => ("database", "the feature `sqlite`, `postgres` or `mysql`"),
-        DriverName::Redis => ("redis", "the feature `redis`"),
-        _ => ("stealth", "a version of dframework-session that has this driver"),
+        _ => ("redis", "a version of dframework-session that has this driver"),
     };
-    let has = if cfg!(feature = "sqlite") { "memory, database" } else { "memory" };
+    let has =
+        if cfg!(feature = "sqlite") { "memory, database, stealth" } else { "memory, stealth" };
     format!("is \"{name}\", which needs {needs}; this build has: {has}")
 }

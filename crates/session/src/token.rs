@@ -4,7 +4,7 @@
 
 use crate::error::{Error, Kind};
 use base64_simd::{AsOut, URL_SAFE_NO_PAD};
-use dframework_session_store::StoreKey;
+use dframework_session_store::{SessionId, StoreKey};
 use sha2::{Digest, Sha256};
 
 /// Bytes from the operating system's generator.
@@ -27,6 +27,13 @@ impl Token {
     /// A new token.
     pub(crate) fn generate() -> Result<Self, Error> {
         Ok(Self(random()?))
+    }
+
+    /// What stands for a token where the cookie holds the session itself: it opens nothing.
+    pub(crate) fn of_id(id: SessionId) -> Self {
+        let mut bytes = [0; 32];
+        bytes[..16].copy_from_slice(id.as_bytes());
+        Self(bytes)
     }
 
     /// Reads the text of a token; anything else is no token.

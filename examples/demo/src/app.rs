@@ -157,7 +157,7 @@ async fn forget(Fields(form): Fields<ForgetForm>) -> Result<Redirect, Error> {
     match line("The key", &form.key) {
         Ok(key) if Session::exists(key).await? => {
             Session::forget(key).await?;
-            done(&format!("{key} is forgotten")).await
+            done(&format!("the key {key} is forgotten")).await
         }
         Ok(key) => refused(&format!("The session holds nothing under {key}.")).await,
         Err(problem) => refused(&problem).await,

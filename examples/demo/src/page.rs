@@ -39,6 +39,7 @@ pub(crate) fn home(view: &View<'_>) -> Markup {
             }
             (panel(view))
         }
+        p.note { "Every form here works without JavaScript too." }
     };
     document("Sessions", &main)
 }
@@ -71,7 +72,6 @@ fn document(title: &str, main: &Markup) -> Markup {
             body {
                 header { a.brand href="/" { img src="/icon.svg" alt="" width="24" height="24"; "dframework session" } }
                 main { (main) }
-                footer { p { "Every form here works without JavaScript too." } }
             }
         }
     }

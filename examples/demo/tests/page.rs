@@ -146,7 +146,7 @@ async fn one_key_or_everything_is_forgotten() {
     let mut browser = Browser::new();
     browser.post("/name", "name=visitor").await;
     browser.post("/terms", "").await;
-    browser.post("/forget", "key=name").await.shows("name is forgotten").shows("guest");
+    browser.post("/forget", "key=name").await.shows("the key name is forgotten").shows("guest");
     browser.post("/forget", "key=name").await.shows("holds nothing under name");
     browser.send("POST", "/forget/all", "").await;
     assert_eq!(browser.session().await, "{\"status\":\"everything is forgotten\"}\n");

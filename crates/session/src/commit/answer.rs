@@ -1,13 +1,14 @@
 //! What the response head carries once everything is committed.
 
-use super::{Moment, Occasion};
+use super::{Moment, Occasion, seal};
 use crate::{
     cookie::{Which, day},
+    driver::Driver,
     error::{Error, Kind},
     event::{Event, Name},
     handle::{Inner, Stage, State},
     sessions::{CommitError, HeadChanges, ResponseHead},
-    token::Token,
+    stealth::Stealth,
 };
 use std::sync::MutexGuard;
 
@@ -43,21 +44,27 @@ impl Inner {
             let which = Which::Flash(generation);
             state.lines.put_new(which, || cookies.remove(which));
         }
-        if let Some(token) = self.permanent_to_send_again(state) {
-            let now = self.core.clock.now();
-            state.lines.put_new(Which::Permanent, || cookies.set_permanent(&token, now));
+        if self.request.purpose.shows_a_page()
+            && let Some(line) = self.permanent_again(state)
+        {
+            state.lines.put_new(Which::Permanent, || line);
         }
     }
 
-    fn permanent_to_send_again(&self, state: &State) -> Option<Token> {
+    /// The line that sends `.p` again, where it is due.
+    fn permanent_again(&self, state: &State) -> Option<String> {
         let live = state.work.as_ref()?.draft.permanent.live()?;
-        let carried = &self.request.carried;
-        if !carried.permanent().iter().any(|token| *token == live.token) {
-            return None;
+        let now = self.core.clock.now();
+        let is_due = |sent| day(now).saturating_sub(sent) >= RESEND_AFTER_DAYS;
+        if let Driver::Stealth(stealth) = &self.core.driver {
+            // What this request has sealed itself is of today.
+            let is_old = Stealth::sealed_at(&live.record).is_some_and(|at| is_due(day(at)));
+            return if is_old { seal::again(&self.core, stealth, &live.record, now) } else { None };
         }
-        let today = day(self.core.clock.now());
-        let is_due = today.saturating_sub(carried.permanent_sent()) >= RESEND_AFTER_DAYS;
-        (is_due && self.request.purpose.shows_a_page()).then_some(live.token)
+        let carried = &self.request.carried;
+        let is_carried = carried.permanent().iter().any(|token| *token == live.token);
+        let is_old = is_carried && is_due(carried.permanent_sent());
+        is_old.then(|| self.core.cookies.set_permanent(&live.token, now))
     }
 
     /// Ends a request that has not used its session; returns whether it is one.
@@ -87,9 +94,8 @@ impl Inner {
     /// Whether a commit now would do nothing.
     fn is_idle(&self, state: &State) -> bool {
         let Some(work) = &state.work else { return true };
-        let (draft, now) = (&work.draft, self.core.clock.now());
-        let is_due = |live| self.core.lifetimes.touch(live, now).is_some();
-        work.log.is_empty() && !draft.ordinary.live().is_some_and(is_due)
+        let is_due = |live| self.core.lifetimes.touch(live, self.core.clock.now()).is_some();
+        work.log.is_empty() && !work.draft.ordinary.live().is_some_and(is_due)
     }
 
     /// Ends the part of the request that could send cookies, and says what its head must carry.

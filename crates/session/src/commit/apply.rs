@@ -1,13 +1,14 @@
 //! Carrying a [`Plan`] out: the only writer.
 
 use super::{
-    decide::{End, Held, Plan, Seen, Step, Target},
+    decide::{Ends, Held, Plan, Seen, Step, Target},
+    seal,
     tell::{note_end, note_end_failed, note_permanent, note_token, note_touch_failed},
 };
 use crate::{
     change::Unsettled,
     cookie::Which,
-    draft::{Live, Standing},
+    draft::{Live, Recorded, Standing},
     driver::{Answer, At, Driver},
     error::{self, Error},
     event::Event,
@@ -15,6 +16,7 @@ use crate::{
     lines::Lines,
     record,
     sessions::Core,
+    stealth::End,
     token::Token,
 };
 use dframework_session_store::{
@@ -35,7 +37,7 @@ pub(super) struct Progress {
     /// `destroy` came too late: another request had ended or moved the session.
     pub(super) overtaken: bool,
     /// The permanent record that this commit made.
-    pub(super) made_permanent: Option<StoreKey>,
+    pub(super) made_permanent: Option<Recorded>,
     /// The ordinary record as it is now, where this commit changed it.
     pub(super) ordinary: Option<Live>,
     /// Until when tombstones are kept that earlier tries of `destroy` may have left.
@@ -98,7 +100,7 @@ pub(super) async fn apply(
     progress.done.unsettled = plan.unsettled;
     if let Some(step) = plan.permanent.as_deref_mut() {
         match write(core, step, now).await? {
-            Written::Nothing | Written::Touched(_) | Written::Untouched(_) => {}
+            Written::Nothing | Written::Touched(..) | Written::Untouched(_) => {}
             Written::Lost => return Ok(Round::Lost),
             Written::Ended => {
                 if let Step::Retire { held, .. } = step {
@@ -107,11 +109,13 @@ pub(super) async fn apply(
                 progress.done.permanent = Some(Standing::Absent);
                 progress.lines.put(Which::Permanent, core.cookies.remove(Which::Permanent));
             }
-            Written::Live(live) => {
+            Written::Live(live, mut line) => {
                 if step.makes_token() {
-                    progress.made_permanent = Some(live.key);
+                    progress.made_permanent = Some((&live).into());
                     note_permanent(core, &live, &mut progress.events);
-                    let line = core.cookies.set_permanent(&live.token, now);
+                    line.get_or_insert_with(|| core.cookies.set_permanent(&live.token, now));
+                }
+                if let Some(line) = line {
                     progress.lines.put(Which::Permanent, line);
                 }
                 progress.done.permanent = Some(Standing::Live(live));
@@ -120,17 +124,25 @@ pub(super) async fn apply(
     }
     match write(core, &mut plan.ordinary, now).await? {
         Written::Nothing | Written::Ended => {}
-        Written::Touched(expires_at) => progress.touched = Some(expires_at),
+        Written::Touched(expires_at, line) => {
+            progress.touched = Some(expires_at);
+            if let Some(line) = line {
+                progress.lines.put(Which::Activity, line);
+            }
+        }
         Written::Untouched(error) => {
             if let Step::Touch { key, .. } = &plan.ordinary {
                 note_touch_failed(core, key, error, &mut progress.events);
             }
         }
         Written::Lost => return Ok(Round::Lost),
-        Written::Live(live) => {
+        Written::Live(live, mut line) => {
             if plan.ordinary.makes_token() {
                 note_token(core, &plan.ordinary, &live, &mut progress.events);
-                let line = core.cookies.set_session(&live.token, lifetime(&live, now));
+                let left = lifetime(&live, now);
+                line.get_or_insert_with(|| core.cookies.set_session(&live.token, left));
+            }
+            if let Some(line) = line {
                 progress.lines.put(Which::Session, line);
             }
             progress.ordinary = Some(live);
@@ -165,13 +177,13 @@ pub(crate) enum Ending {
 async fn carry_out_end(
     core: &Core,
     request: &Request,
-    end: &End,
+    end: &Ends,
     progress: &mut Progress,
     now: Timestamp,
 ) -> Result<Ending, Error> {
     let mut remembered = Remembered::from(now, progress.earlier_ends.clone());
     progress.done.unsettled = Some(Unsettled::End { until: remembered.until });
-    let ending = end_target(&core.driver, end.ordinary, &mut remembered).await?;
+    let ending = end_target(&core.driver, &end.ordinary, &mut remembered).await?;
     if ending == Ending::Overtaken {
         return Ok(ending);
     }
@@ -180,15 +192,15 @@ async fn carry_out_end(
     }
     progress.ended = true;
     progress.done.ended = Some(Ended::Ordinary);
-    let mut cookies = cookies_to_remove(request, end);
+    let mut cookies = cookies_to_remove(core, request, end);
     cookies.retain(|_| end.removes_cookies);
     let mut remove = |which: &Which| progress.lines.put(*which, core.cookies.remove(*which));
     cookies.iter().filter(|which| **which != Which::Permanent).for_each(&mut remove);
-    let others = end.others.iter().map(|key| (error::Record::Session, key));
-    let permanent = end.permanent.iter().map(|key| (error::Record::Permanent, key));
-    for (which, key) in others.chain(permanent) {
-        if end_record(&core.driver, key, &mut remembered).await? == Ending::Ended {
-            note_end(core, which, key, &mut progress.events);
+    let others = end.others.iter().map(|record| (error::Record::Session, record));
+    let permanent = end.permanent.iter().map(|record| (error::Record::Permanent, record));
+    for (which, record) in others.chain(permanent) {
+        if end_record(&core.driver, record, &mut remembered).await? == Ending::Ended {
+            note_end(core, which, &record.key, &mut progress.events);
         }
     }
     // Not before its record has ended: else nobody could end it any more.
@@ -200,19 +212,19 @@ async fn carry_out_end(
 /// Ends a session, if nobody else has ended it or taken its place.
 async fn end_target(
     driver: &Driver,
-    target: Target,
+    target: &Target,
     remembered: &mut Remembered,
 ) -> Result<Ending, Error> {
     match target {
-        Target::Record { key, seen } => {
-            remembered.seen = seen;
-            let ending = end_record(driver, &key, remembered).await;
+        Target::Record { record, seen } => {
+            remembered.seen = *seen;
+            let ending = end_record(driver, record, remembered).await;
             remembered.seen = None;
             ending
         }
         // What stands there has expired: else it would not have been unknown.
         Target::Unknown(key) => {
-            let ending = look_at_end(driver, &key, remembered).await?;
+            let ending = look_at_end(driver, key, remembered).await?;
             Ok(ending.unwrap_or(Ending::WasOver))
         }
         Target::Nothing => Ok(Ending::WasOver),
@@ -240,9 +252,16 @@ impl Remembered {
 /// Ends a record. A lost answer, and one that says that there was none, are looked into.
 pub(crate) async fn end_record(
     driver: &Driver,
-    key: &StoreKey,
+    record: &Recorded,
     remembered: &mut Remembered,
 ) -> Result<Ending, Error> {
+    let Recorded { key, sealed } = record;
+    if let (Driver::Stealth(stealth), Some(sealed)) = (driver, sealed) {
+        return Ok(match stealth.end(sealed, remembered.now) {
+            End::Now => Ending::Ended,
+            End::Before => Ending::Overtaken,
+        });
+    }
     let error = match driver.end(key, remembered.until).await {
         Ok(true) => return Ok(Ending::Ended),
         Ok(false) => StoreError::unavailable("the session is still there"),
@@ -286,7 +305,7 @@ async fn look_at_end(
 }
 
 /// The cookies that the browser may hold of a session that was destroyed.
-fn cookies_to_remove(request: &Request, end: &End) -> Vec<Which> {
+fn cookies_to_remove(core: &Core, request: &Request, end: &Ends) -> Vec<Which> {
     let carried = &request.carried;
     let session = carried.session.was_carried() || matches!(end.ordinary, Target::Record { .. });
     let permanent = carried.permanent().was_carried() || end.permanent.is_some();
@@ -297,6 +316,9 @@ fn cookies_to_remove(request: &Request, end: &End) -> Vec<Which> {
     if session || permanent {
         cookies.push(Which::Permanent);
     }
+    if carried.activity || (session && core.driver.stealth().is_some()) {
+        cookies.push(Which::Activity);
+    }
     cookies.extend((0..8).filter(|bit| carried.flash & (1 << bit) != 0).map(Which::Flash));
     cookies
 }
@@ -304,10 +326,12 @@ fn cookies_to_remove(request: &Request, end: &End) -> Vec<Which> {
 /// What writing a record came to.
 pub(super) enum Written {
     Nothing,
-    Touched(Timestamp),
+    /// The line that says so, where a cookie does.
+    Touched(Timestamp, Option<String>),
     /// It was not recorded that a session was used.
     Untouched(StoreError),
-    Live(Live),
+    /// The line that carries the record, where a cookie does.
+    Live(Live, Option<String>),
     Ended,
     Lost,
 }
@@ -315,12 +339,16 @@ pub(super) enum Written {
 /// Writes a record as the step says, which is used up.
 pub(super) async fn write(core: &Core, step: &mut Step, now: Timestamp) -> Result<Written, Error> {
     let driver = &core.driver;
+    if let Driver::Stealth(stealth) = driver {
+        return seal::write(core, stealth, step, now);
+    }
     let retires = matches!(step, Step::Retire { .. });
+    let moved;
     let (held, moves_to, record, expires_at) = match step {
         Step::Nothing => return Ok(Written::Nothing),
         Step::Touch { key, expires_at } => {
             return Ok(match driver.touch(key, *expires_at).await {
-                Ok(()) => Written::Touched(*expires_at),
+                Ok(()) => Written::Touched(*expires_at, None),
                 Err(error) => Written::Untouched(error),
             });
         }
@@ -331,17 +359,22 @@ pub(super) async fn write(core: &Core, step: &mut Step, now: Timestamp) -> Resul
             new.owner = record.owner();
             let remember_until = now.saturating_add(REMEMBERED);
             new.presented = presented.map(|key| Tombstone { key, remember_until });
-            let answer = driver.create(&place.key, &new, now).await;
-            let answer = look_if_unknown(driver, answer, &place.key, record).await;
+            let answer = match driver.create(&place.key, &new, now).await {
+                Err(error) if error.outcome_is_unknown() => {
+                    look(driver, error, &place.key, record).await
+                }
+                answer => answer,
+            };
             return written(answer, place, record, *expires_at);
         }
-        Step::Save { held, record, expires_at } => (*held, None, record, *expires_at),
+        Step::Save { held, record, expires_at } => (&*held, None, record, *expires_at),
         Step::Replace { former, record, expires_at } => {
-            (Held::from(&**former), Some(Place::new(driver)?), record, *expires_at)
+            moved = Held::from(&**former);
+            (&moved, Some(Place::new(driver)?), record, *expires_at)
         }
         // No store ends a record by version, so it moves, by compare-and-set, to a key that nobody has, where
         // it has already expired; the tombstone stays at its own.
-        Step::Retire { held, record } => (*held, Some(Place::new(driver)?), record, now),
+        Step::Retire { held, record } => (&*held, Some(Place::new(driver)?), record, now),
     };
     let place = moves_to.unwrap_or(Place { token: held.token, key: held.key });
     record.stamp_for(&place.key);
@@ -351,10 +384,12 @@ pub(super) async fn write(core: &Core, step: &mut Step, now: Timestamp) -> Resul
         change.move_to = Some(place.key);
         change.remember_until = now.saturating_add(REMEMBERED);
     }
-    let answer = driver.commit(&held.key, held.version, &change).await;
-    let answer = look_if_unknown(driver, answer, &place.key, record).await;
+    let answer = match driver.commit(&held.key, held.version, &change).await {
+        Err(error) if error.outcome_is_unknown() => look(driver, error, &place.key, record).await,
+        answer => answer,
+    };
     match written(answer, place, record, expires_at) {
-        Ok(Written::Live(_)) if retires => Ok(Written::Ended),
+        Ok(Written::Live(..)) if retires => Ok(Written::Ended),
         written => written,
     }
 }
@@ -384,7 +419,7 @@ fn written(
     match answer {
         Ok((Outcome::Committed(version), kept)) => {
             let record = std::mem::take(record).kept_as(kept);
-            Ok(Written::Live(Live { token, key, version, expires_at, record }))
+            Ok(Written::Live(Live { token, key, version, expires_at, record }, None))
         }
         Ok(_) => Ok(Written::Lost),
         Err(error) => Err(Error::unavailable("committing", error)),
@@ -392,19 +427,15 @@ fn written(
 }
 
 /// Where the answer of a store does not say what happened, one look at the place does.
-async fn look_if_unknown(
+async fn look(
     driver: &Driver,
-    answer: Result<Answer, StoreError>,
+    error: StoreError,
     key: &StoreKey,
     record: &record::Written,
 ) -> Result<Answer, StoreError> {
-    match answer {
-        Err(error) if error.outcome_is_unknown() => match find_again(driver, key, record).await {
-            Some(version) => Ok((Outcome::Committed(version), None)),
-            None => Err(error),
-        },
-        answer => answer,
-    }
+    // In a box: it is rare, and would make the future of every commit larger.
+    let version = Box::pin(find_again(driver, key, record)).await.ok_or(error)?;
+    Ok((Outcome::Committed(version), None))
 }
 
 /// The version of exactly this record at this key, if it is there.
@@ -429,8 +460,8 @@ pub(crate) fn remember_until(core: &Core) -> Timestamp {
 pub(crate) struct Abandoned {
     pub(crate) ordinary: Target,
     /// Other sessions of a doubled cookie.
-    pub(crate) others: Vec<StoreKey>,
-    pub(crate) permanent: Option<StoreKey>,
+    pub(crate) others: Vec<Recorded>,
+    pub(crate) permanent: Option<Recorded>,
     /// Until when tombstones are kept that earlier tries may have left.
     pub(crate) earlier_ends: Vec<Timestamp>,
 }
@@ -439,10 +470,11 @@ impl Abandoned {
     /// Its records live on: whoever is told of it may end them by their ids.
     pub(crate) fn tell_of_no_runtime(self, core: &Core) {
         let mut events = Vec::new();
-        for key in self.ordinary.record().iter().chain(&self.others).chain(&self.permanent) {
+        let others = self.others.iter().chain(&self.permanent).map(|record| record.key);
+        for key in self.ordinary.record().into_iter().chain(others) {
             let error = StoreError::unavailable("there is no runtime any more");
             let error = Error::unavailable("ending the session", error);
-            note_end_failed(core, key, error, &mut events);
+            note_end_failed(core, &key, error, &mut events);
         }
         core.listeners.tell_all(&events);
     }
@@ -454,7 +486,7 @@ impl Abandoned {
 pub(crate) async fn end_abandoned(core: &Core, abandoned: Abandoned) {
     let mut remembered = Remembered::from(core.clock.now(), abandoned.earlier_ends);
     let mut events = Vec::new();
-    let target = abandoned.ordinary;
+    let target = &abandoned.ordinary;
     let ending = end_target(&core.driver, target, &mut remembered).await;
     match (ending, target.record()) {
         (Ok(Ending::Overtaken), _) => return,
@@ -464,11 +496,11 @@ pub(crate) async fn end_abandoned(core: &Core, abandoned: Abandoned) {
         (Err(error), Some(key)) => note_end_failed(core, &key, error, &mut events),
         (Ok(Ending::WasOver), _) | (_, None) => {}
     }
-    for key in abandoned.others {
-        end_quietly(core, error::Record::Session, key, &mut events).await;
+    for record in &abandoned.others {
+        end_quietly(core, error::Record::Session, record, &mut events).await;
     }
-    if let Some(key) = abandoned.permanent {
-        end_quietly(core, error::Record::Permanent, key, &mut events).await;
+    if let Some(record) = &abandoned.permanent {
+        end_quietly(core, error::Record::Permanent, record, &mut events).await;
     }
     core.listeners.tell_all(&events);
 }
@@ -477,15 +509,22 @@ pub(crate) async fn end_abandoned(core: &Core, abandoned: Abandoned) {
 pub(super) async fn end_quietly(
     core: &Core,
     which: error::Record,
-    key: StoreKey,
+    record: &Recorded,
     events: &mut Vec<Event>,
 ) {
-    match core.driver.end(&key, remember_until(core)).await {
-        Ok(true) => note_end(core, which, &key, events),
+    let Recorded { key, sealed } = record;
+    let ended = match (&core.driver, sealed) {
+        (Driver::Stealth(stealth), Some(sealed)) => {
+            Ok(stealth.end(sealed, core.clock.now()) == End::Now)
+        }
+        (driver, _) => driver.end(key, remember_until(core)).await,
+    };
+    match ended {
+        Ok(true) => note_end(core, which, key, events),
         Ok(false) => {}
         Err(error) => {
             let error = Error::unavailable("ending the session", error);
-            note_end_failed(core, &key, error, events);
+            note_end_failed(core, key, error, events);
         }
     }
 }

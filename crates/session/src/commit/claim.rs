@@ -42,8 +42,15 @@ impl Inner {
         key: &Arc<str>,
         check: impl Fn(&[u8]) -> Result<(), Error>,
     ) -> Result<Option<Vec<u8>>, Error> {
+        if self.core.driver.stealth().is_some() {
+            let why = "what is in a cookie cannot be taken by one of several requests";
+            return Err(Error::new(Kind::Unsupported { doing: "claiming", why }));
+        }
         let _one_at_a_time = self.turn.take().await;
-        but_gone(self.let_expire().await)?;
+        let now = self.core.clock.now();
+        if self.state().work.as_ref().is_some_and(|work| work.has_expired(now)) {
+            but_gone(self.load_again().await)?;
+        }
         let mut queued = None;
         for round in 0..self.core.driver.rounds() {
             let Some(Claimable { json, layer }) = self.claimable(key, &check)? else {
@@ -108,7 +115,7 @@ impl Inner {
         header.stamp = self.core.stamp()?;
         let mut record = Writer::new(&header, live.record.bytes().len());
         let stays = |entry: &Entry<'_>| entry.key != key.as_bytes() || !draft.can_forget(entry);
-        live.record.entries().filter(stays).for_each(|entry| record.keep(entry));
+        live.record.entries().filter(stays).for_each(|entry| record.keep(entry.raw(), 1));
         let is_empty = record.is_empty();
         // It is smaller than the record that it replaces.
         let record = record.finish();
@@ -132,8 +139,8 @@ impl Inner {
         let State { work: Some(work), lines, .. } = &mut *state else { return Ok(()) };
         let (ordinary, permanent) = (work.draft.ordinary.clone(), work.draft.permanent.clone());
         let (ordinary, permanent) = match (written, layer) {
-            (Written::Live(live), Layer::Permanent) => (ordinary, Standing::Live(live)),
-            (Written::Live(live), _) => (Standing::Live(live), permanent),
+            (Written::Live(live, _), Layer::Permanent) => (ordinary, Standing::Live(live)),
+            (Written::Live(live, _), _) => (Standing::Live(live), permanent),
             (Written::Ended, _) => {
                 if let Some(key) = permanent.key() {
                     note_end(&self.core, error::Record::Permanent, &key, &mut work.events);

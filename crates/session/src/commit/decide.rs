@@ -3,10 +3,12 @@
 use super::Moment;
 use crate::{
     change::{Log, Unsettled},
-    draft::{Age, Contents, Draft, Live, Standing},
+    cookie::{Cookies, Which},
+    draft::{Age, Contents, Draft, Live, Recorded, Standing},
     error::{self, Error, Kind},
     handle::Request,
-    record::{Entries, Header, Nature, Written},
+    record::{Entries, Header, LARGEST_RECORD, Nature, Record, Written},
+    stealth::Stealth,
     token::Token,
 };
 use dframework_session_store::{StoreKey, Timestamp, Version};
@@ -22,7 +24,7 @@ const TEN_YEARS: Duration = Duration::from_secs(315_360_000);
 /// What is rare lies elsewhere, so that a plan is small enough to be passed about.
 #[derive(Default)]
 pub(super) struct Plan {
-    pub(super) end: Option<Box<End>>,
+    pub(super) end: Option<Box<Ends>>,
     pub(super) permanent: Option<Box<Step>>,
     pub(super) ordinary: Step,
     /// What is not known while the answer to a write is out.
@@ -34,11 +36,11 @@ pub(super) struct Plan {
 }
 
 /// What a `destroy` finds in the place of a session.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) enum Target {
     /// A record that is to be ended.
     Record {
-        key: StoreKey,
+        record: Recorded,
         seen: Option<Seen>,
     },
     /// A token that nobody knew: a login may have taken its place since.
@@ -58,42 +60,44 @@ pub(crate) struct Seen {
 impl Target {
     pub(crate) fn of(draft: &Draft) -> Self {
         let standing = &draft.ordinary;
-        match (standing, standing.recorded_key()) {
+        match (standing, standing.recorded()) {
             (Standing::Unknown { key }, _) => Self::Unknown(*key),
-            (_, Some(key)) => {
+            (_, Some(record)) => {
                 let seen = |live: &Live| Seen { at: draft.loaded_at, expires_at: live.expires_at };
-                Self::Record { key, seen: standing.live().map(seen) }
+                Self::Record { record, seen: standing.live().map(seen) }
             }
             _ => Self::Nothing,
         }
     }
 
     /// The key of a record that is to be ended.
-    pub(super) fn record(self) -> Option<StoreKey> {
-        if let Self::Record { key, .. } = self { Some(key) } else { None }
+    pub(super) fn record(&self) -> Option<StoreKey> {
+        if let Self::Record { record, .. } = self { Some(record.key) } else { None }
     }
 }
 
 /// `destroy`: these records end, and the cookies go.
-pub(super) struct End {
+pub(super) struct Ends {
     pub(super) ordinary: Target,
     /// Sessions that a doubled cookie would open next.
-    pub(super) others: Vec<StoreKey>,
-    pub(super) permanent: Option<StoreKey>,
+    pub(super) others: Vec<Recorded>,
+    pub(super) permanent: Option<Recorded>,
     pub(super) removes_cookies: bool,
 }
 
 /// Where a record is and what was read there.
-#[derive(Clone, Copy)]
 pub(super) struct Held {
     pub(super) token: Token,
     pub(super) key: StoreKey,
     pub(super) version: Version,
+    /// What was read, where nothing but its cookie holds it.
+    pub(super) sealed: Option<Record>,
 }
 
 impl From<&Live> for Held {
     fn from(live: &Live) -> Self {
-        Self { token: live.token, key: live.key, version: live.version }
+        let Recorded { key, sealed } = live.into();
+        Self { token: live.token, key, version: live.version, sealed }
     }
 }
 
@@ -130,9 +134,14 @@ impl Plan {
     }
 
     /// Whether carrying it out takes a cookie that the browser does not have yet.
-    fn needs_cookie(&self) -> bool {
-        self.permanent.as_ref().is_some_and(|step| step.makes_token())
-            || self.ordinary.makes_token()
+    fn needs_cookie(&self, place: Place<'_>) -> bool {
+        let needs = |step: &Step| match (place, step) {
+            (Place::Store, step) => step.makes_token(),
+            (Place::Cookie(_), Step::Nothing | Step::Touch { .. }) => false,
+            (Place::Cookie(_), _) => true,
+        };
+        self.permanent.as_deref().is_some_and(needs)
+            || needs(&self.ordinary)
             || self.generation.is_some()
     }
 
@@ -189,12 +198,44 @@ pub(super) struct Situation<'a> {
     pub(super) now: Timestamp,
     /// A random number that tells the records of this commit from any other's.
     pub(super) stamp: Option<u64>,
+    pub(super) place: Place<'a>,
 }
+
+/// Where records go.
+#[derive(Clone, Copy)]
+pub(super) enum Place<'a> {
+    /// To a store, or to the memory of this process.
+    Store,
+    /// Into cookies with these names and attributes.
+    Cookie(&'a Cookies),
+}
+
+/// The longest Set-Cookie line that browsers take, in bytes.
+const LONGEST_LINE: usize = 4093;
 
 impl Situation<'_> {
     /// The record, if it is not too large. `generation` is that of the messages which this request has made.
-    fn write(&self, contents: Contents, generation: Option<u8>) -> Result<Written, Error> {
-        contents.record.finish().map_err(|record| self.draft.too_large(&record, generation))
+    fn write(
+        &self,
+        contents: Contents,
+        former: Option<&Record>,
+        generation: Option<u8>,
+    ) -> Result<Written, Error> {
+        let Contents { record, .. } = contents;
+        if let Place::Cookie(cookies) = self.place {
+            let (which, nature) = match record.nature() {
+                Nature::Permanent => (Which::Permanent, Nature::Permanent),
+                nature @ Nature::Ordinary { .. } => (Which::Session, nature),
+            };
+            let text = Stealth::text_length(nature, former, record.size());
+            let size = cookies.line_length(which, text);
+            if size > LONGEST_LINE {
+                return Err(self.draft.too_large(&record, generation, size, LONGEST_LINE));
+            }
+        }
+        record.finish().map_err(|record| {
+            self.draft.too_large(&record, generation, record.size(), LARGEST_RECORD)
+        })
     }
 }
 
@@ -241,23 +282,28 @@ fn plan_steps(situation: &Situation<'_>, plan: &mut Plan) -> Result<(), Error> {
     plan.generation = situation.draft.generation(age);
     plan.ordinary = ordinary_step(situation, permanent, age, plan.generation)?;
     match situation.moment {
-        Moment::Upgrade if plan.needs_cookie() => Err(Error::new(Kind::Upgrade)),
-        Moment::LateSave if plan.needs_cookie() => Err(Error::new(Kind::Late { doing: "saving" })),
+        Moment::Upgrade if plan.needs_cookie(situation.place) => Err(Error::new(Kind::Upgrade)),
+        Moment::LateSave if plan.needs_cookie(situation.place) => {
+            Err(Error::new(Kind::Late { doing: "saving" }))
+        }
         _ => Ok(()),
     }
 }
 
-fn end(draft: &Draft, moment: Moment) -> End {
-    End {
+fn end(draft: &Draft, moment: Moment) -> Ends {
+    Ends {
         ordinary: Target::of(draft),
         others: draft.others.clone(),
-        permanent: draft.permanent.recorded_key(),
+        permanent: draft.permanent.recorded(),
         removes_cookies: moment.sends_cookies(),
     }
 }
 
 fn touch(situation: &Situation<'_>) -> Step {
     let Some(live) = situation.draft.ordinary.live() else { return Step::Nothing };
+    if matches!(situation.place, Place::Cookie(_)) && !situation.moment.sends_cookies() {
+        return Step::Nothing;
+    }
     match situation.lifetimes.touch(live, situation.now) {
         Some(expires_at) => Step::Touch { key: live.key, expires_at },
         None => Step::Nothing,
@@ -298,15 +344,15 @@ fn ordinary_step(
         None => {
             // A well-formed token that nobody knows ends when another takes its place.
             let presented = draft.ordinary.unknown_key();
-            let record = situation.write(contents, generation)?;
+            let record = situation.write(contents, None, generation)?;
             Step::Create { presented, record, expires_at }
         }
         Some(live) if draft.rotate => {
-            let record = situation.write(contents, generation)?;
+            let record = situation.write(contents, Some(&live.record), generation)?;
             Step::Replace { former: Box::new(live.clone()), record, expires_at }
         }
         Some(live) if contents.changed => {
-            let record = situation.write(contents, generation)?;
+            let record = situation.write(contents, Some(&live.record), generation)?;
             Step::Save { held: live.into(), record, expires_at }
         }
         Some(_) => touch(situation),
@@ -330,7 +376,7 @@ fn permanent_step(situation: &Situation<'_>) -> Result<Option<Box<Step>>, Error>
             return Ok(None);
         }
         let presented = draft.permanent.unknown_key();
-        let record = situation.write(contents, None)?;
+        let record = situation.write(contents, None, None)?;
         return Ok(Some(Box::new(Step::Create { presented, record, expires_at: ten_years })));
     };
     let mut header = live.record.header();
@@ -344,7 +390,7 @@ fn permanent_step(situation: &Situation<'_>) -> Result<Option<Box<Step>>, Error>
         return Ok(None);
     }
     let is_empty = contents.record.is_empty();
-    let record = situation.write(contents, None)?;
+    let record = situation.write(contents, Some(&live.record), None)?;
     let held = live.into();
     // Where its cookie cannot be removed, an empty record stays behind it.
     if is_empty && situation.moment.sends_cookies() {

@@ -4,6 +4,7 @@ use super::{
     Event,
     log::{self, Name},
 };
+use crate::stealth::Rejection;
 use dframework_session_store::{SessionId, Timestamp};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -21,6 +22,7 @@ pub(crate) struct Listeners {
     hooks: Vec<Hook>,
     unknown_tokens: Throttle,
     doubled_cookies: Throttle,
+    refused_seals: [Throttle; Rejection::KINDS],
     has_told_of_https: AtomicBool,
 }
 
@@ -30,6 +32,7 @@ impl Listeners {
             hooks,
             unknown_tokens: Throttle::new(),
             doubled_cookies: Throttle::new(),
+            refused_seals: std::array::from_fn(|_| Throttle::new()),
             has_told_of_https: AtomicBool::new(false),
         }
     }
@@ -71,6 +74,14 @@ impl Listeners {
             && let Some(left_out) = self.doubled_cookies.admit(now)
         {
             self.tell_made(&Event::CookieDoubled { left_out });
+        }
+    }
+
+    pub(crate) fn tell_of_refused_seal(&self, now: Timestamp, why: Rejection) {
+        if self.listen_to(Name::SealRefused)
+            && let Some(left_out) = self.refused_seals[why.kind()].admit(now)
+        {
+            self.tell_made(&Event::SealRefused { reason: why.name(), left_out });
         }
     }
 

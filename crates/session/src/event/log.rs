@@ -74,6 +74,10 @@ names! {
     ChangesDropped "changes_dropped" ERROR,
     ConflictGivenUp "conflict_given_up" WARN,
     SweepFailed "sweep_failed" WARN,
+    SealRefused "seal_refused" DEBUG,
+    RevocationsFull "revocations_full" WARN,
+    RevocationOff "revocation_off" WARN,
+    KeyFileMade "key_file_made" WARN,
     DriverNotSet "driver_not_set" WARN,
     LocalEnvironment "local_environment" WARN,
     CookieNeedsHttps "cookie_needs_https" INFO,
@@ -166,6 +170,22 @@ pub(super) fn write(event: &Event) {
             let cause = cause(error);
             line!(SweepFailed, %error, cause, "expired sessions were not deleted");
         }
+        Event::SealRefused { reason, left_out } => {
+            line!(SealRefused, reason, left_out, "a sealed cookie was taken for no session");
+        }
+        Event::RevocationsFull => line!(
+            RevocationsFull,
+            "there is no room for all that was revoked: what was sealed before the oldest of it is refused"
+        ),
+        Event::RevocationOff => line!(
+            RevocationOff,
+            "app.sessionRevocation is \"off\": a cookie that somebody has copied opens its session after a logout too"
+        ),
+        Event::KeyFileMade { path } => line!(
+            KeyFileMade,
+            path = %path.display(),
+            "app.key is not set: a key was made, and is kept in a file; instances that share sessions share a key"
+        ),
         Event::DriverNotSet => line!(
             DriverNotSet,
             "app.sessionDriver is not set, so sessions are kept in memory and are lost on restart"

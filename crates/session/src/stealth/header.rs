@@ -13,7 +13,11 @@
 //! any field whose tag has the bit 0x80, is critical: a version that does not know it takes the seal for no session.
 //! Other fields that it does not know are kept, and written again with the next seal. Fields are sorted by tag.
 
-use super::{keys::Purpose, plain::Plain, seal::Rejection};
+use super::{
+    keys::Purpose,
+    plain::Plain,
+    seal::{FRONT, Rejection},
+};
 use crate::record::{self, Bytes, Record};
 use dframework_session_store::{SessionId, Timestamp};
 use sha2::{Digest, Sha256};
@@ -92,6 +96,10 @@ pub(crate) struct Unknown(Option<Plain>);
 impl Unknown {
     pub(super) fn bytes(&self) -> &[u8] {
         self.0.as_ref().map_or(&[], Plain::bytes)
+    }
+
+    pub(super) fn length(&self) -> usize {
+        self.bytes().len()
     }
 
     /// Fields that a later version may write.
@@ -229,7 +237,12 @@ impl<T: Terms> Header<T> {
 
     /// How many bytes it takes.
     pub(super) fn length(&self) -> usize {
-        COMMON + T::LENGTH + self.unknown.bytes().len()
+        Self::length_with(self.unknown.length())
+    }
+
+    /// How many bytes it takes with unknown fields of this length.
+    pub(super) const fn length_with(unknown: usize) -> usize {
+        COMMON + T::LENGTH + unknown
     }
 
     pub(super) fn write(&self, out: &mut Writer<'_>) {
@@ -245,6 +258,34 @@ impl<T: Terms> Header<T> {
 
     /// Reads a header, and returns what follows it too.
     pub(super) fn read(plain: Plain, now: Timestamp) -> Result<(Self, Plain), Rejection> {
+        let (header, rest) = Self::parse(plain)?;
+        if header.issued > now.saturating_add(AHEAD) {
+            return Err(Rejection::Future);
+        }
+        header.terms.check_time(header.issued, now)?;
+        Ok((header, rest))
+    }
+
+    /// The header in front of a record that was opened, or that was put behind one.
+    pub(crate) fn before(record: &Plain) -> Option<Self> {
+        let whole = record.whole();
+        let length = whole.bytes().len();
+        Self::parse(whole.narrowed(FRONT..length)).ok().map(|(header, _)| header)
+    }
+
+    /// The record, with this header in front of it: as if both had been opened. `None` where no cookie has room for it.
+    pub(crate) fn and(&self, record: &[u8]) -> Option<Plain> {
+        let start = FRONT + self.length();
+        let end = start + record.len();
+        let plain = Plain::written(end, |bytes| {
+            let mut writer = Writer(&mut bytes[FRONT..]);
+            self.write(&mut writer);
+            writer.put_slice(record);
+        })?;
+        Some(plain.narrowed(start..end))
+    }
+
+    fn parse(plain: Plain) -> Result<(Self, Plain), Rejection> {
         let bytes = plain.bytes();
         if bytes.len() < COMMON + T::LENGTH {
             return Err(Rejection::Malformed);
@@ -260,10 +301,6 @@ impl<T: Terms> Header<T> {
         let issued = reader.instant();
         let terms = T::read(flags, &mut reader);
         check_fields(bytes.get(fields.clone()).ok_or(Rejection::Malformed)?)?;
-        if issued > now.saturating_add(AHEAD) {
-            return Err(Rejection::Future);
-        }
-        terms.check_time(issued, now)?;
         let rest = fields.end..bytes.len();
         let unknown = Unknown((!fields.is_empty()).then(|| plain.part(fields)));
         Ok((Self { sid, issued, terms, unknown }, plain.narrowed(rest)))

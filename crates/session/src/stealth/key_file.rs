@@ -1,4 +1,4 @@
-//! A key in a file, for `app.env = "local"` without `app.key`: made at the first start, found at the next.
+//! A key in a file, for one machine without `app.key`: made at the first start, found at the next.
 //!
 //! It is not for production, where instances must share a key and nobody should find out from a log that they do not.
 //! Whoever may read the file can make any session, so nobody but its owner may.
@@ -14,9 +14,6 @@ use std::{
     path::{Path, PathBuf},
 };
 use zeroize::Zeroizing;
-
-/// Where it is, found from the working directory.
-pub(crate) const USUAL: &str = "data/session.key";
 
 /// No key is as long as this.
 const LONGEST: usize = 4096;
@@ -173,7 +170,7 @@ mod tests {
     #[test]
     fn the_first_start_makes_a_key_and_the_next_one_finds_it() {
         let folder = Folder::new();
-        let path = folder.0.join(USUAL);
+        let path = folder.0.join("data/session.key");
         let (made, origin) = read_or_make(&path).unwrap();
         assert_eq!(origin, Origin::Made);
         let (found, origin) = read_or_make(&path).unwrap();

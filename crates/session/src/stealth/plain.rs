@@ -24,6 +24,18 @@ impl Plain {
         Some(plain)
     }
 
+    /// Bytes of our own, written where they stay. At most 3 KiB of them.
+    pub(super) fn written(length: usize, write: impl FnOnce(&mut [u8])) -> Option<Self> {
+        let mut plain = Self { buffer: zeros(length)?, range: 0..length };
+        write(plain.bytes_mut());
+        Some(plain)
+    }
+
+    /// All bytes of the allocation of which these are a part.
+    pub(super) fn whole(&self) -> Self {
+        Self { buffer: self.buffer.clone(), range: 0..self.buffer.len() }
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.buffer[self.range.clone()]
     }

@@ -26,7 +26,7 @@ pub(super) const VERSION: u8 = 1;
 /// The longest text that is looked at: no browser sends a longer cookie.
 const LONGEST: usize = 4096;
 /// What stands before the ciphertext.
-const FRONT: usize = 1 + KID + NONCE;
+pub(super) const FRONT: usize = 1 + KID + NONCE;
 /// Plain bytes come in multiples of it.
 const BUCKET: usize = 64;
 const END: u8 = 0x80;
@@ -59,6 +59,38 @@ pub(crate) enum Rejection {
     Unknown,
     /// The record in it cannot be read.
     Record(&'static str),
+    /// It has been revoked.
+    Revoked,
+}
+
+impl Rejection {
+    /// How many kinds there are.
+    pub(crate) const KINDS: usize = 10;
+
+    /// Which kind it is, from 0 on.
+    pub(crate) fn kind(self) -> usize {
+        self.named().0
+    }
+
+    /// What the operator reads.
+    pub(crate) fn name(self) -> &'static str {
+        self.named().1
+    }
+
+    fn named(self) -> (usize, &'static str) {
+        match self {
+            Self::Malformed => (0, "malformed"),
+            Self::Version => (1, "version"),
+            Self::Key => (2, "key"),
+            Self::Tag => (3, "tag"),
+            Self::Expired => (4, "expired"),
+            Self::Future => (5, "future"),
+            Self::TooOld => (6, "too_old"),
+            Self::Unknown => (7, "unknown_field"),
+            Self::Record(_) => (8, "record"),
+            Self::Revoked => (9, "revoked"),
+        }
+    }
 }
 
 impl Ring {
@@ -75,7 +107,7 @@ impl Ring {
     ) -> Result<(), Error> {
         let nonce: [u8; NONCE] = token::random()?;
         let (kid, lock) = self.sealing(T::PURPOSE);
-        let length = FRONT + plain_length(header, record.len()) + TAG;
+        let length = FRONT + plain_length(header.length(), record.len()) + TAG;
         // On the stack for most, and never grown: the plain bytes are in one place only, and are encrypted there.
         let mut stack = [0; 1024];
         let mut heap = Vec::new();
@@ -97,15 +129,21 @@ impl Ring {
     }
 
     /// Opens the value of a cookie.
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn open<T: Terms>(
         &self,
         text: &[u8],
         now: Timestamp,
     ) -> Result<Opened<T>, Rejection> {
-        if text.len() > LONGEST {
-            return Err(Rejection::Malformed);
-        }
-        let mut plain = Plain::decoded(text).ok_or(Rejection::Malformed)?;
+        self.open_decoded(decoded(text).ok_or(Rejection::Malformed)?, now)
+    }
+
+    /// Opens what [`decoded`] has made of the value of a cookie, where it stands.
+    pub(crate) fn open_decoded<T: Terms>(
+        &self,
+        mut plain: Plain,
+        now: Timestamp,
+    ) -> Result<Opened<T>, Rejection> {
         let length = self.decrypt(plain.bytes_mut(), T::PURPOSE)?;
         let (header, rest) = Header::read(plain.narrowed(FRONT..FRONT + length), now)?;
         Ok(Opened { header, content: T::content(rest)? })
@@ -131,13 +169,18 @@ impl Ring {
     }
 }
 
-/// How long the text of a seal will be.
-pub(crate) fn sealed_length<T: Terms>(header: &Header<T>, record: usize) -> usize {
-    ((FRONT + plain_length(header, record) + TAG) * 4).div_ceil(3)
+/// Decodes the value of a cookie; `None` if it is no seal for certain.
+pub(crate) fn decoded(text: &[u8]) -> Option<Plain> {
+    if text.len() > LONGEST { None } else { Plain::decoded(text) }
 }
 
-fn plain_length<T: Terms>(header: &Header<T>, record: usize) -> usize {
-    (header.length() + record + 1).next_multiple_of(BUCKET)
+/// How long the text of a seal will be, with a record and unknown fields of these lengths.
+pub(crate) fn sealed_length<T: Terms>(unknown: usize, record: usize) -> usize {
+    ((FRONT + plain_length(Header::<T>::length_with(unknown), record) + TAG) * 4).div_ceil(3)
+}
+
+fn plain_length(header: usize, record: usize) -> usize {
+    (header + record + 1).next_multiple_of(BUCKET)
 }
 
 /// How many bytes stand before the end mark, which is in the last bucket.

@@ -2,7 +2,7 @@
 
 use crate::{
     stores::Probe,
-    support::{Bench, Client, Jar, NAME, drivers, in_a_store},
+    support::{Bench, Client, Jar, NAME, drivers, in_a_store, keepers},
 };
 use dframework_session::{Error, SessionHandle};
 use serde_json::json;
@@ -243,7 +243,7 @@ async fn late(bench: &Bench, jar: &mut Jar, status: u16) -> SessionHandle {
 
 #[tokio::test]
 async fn after_the_head_an_existing_session_takes_changes_with_save() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         for status in [200, 101, 500] {
             let mut jar = bench.visitor().await;
             let handle = late(&bench, &mut jar, status).await;
@@ -262,7 +262,7 @@ async fn after_the_head_an_existing_session_takes_changes_with_save() {
 
 #[tokio::test]
 async fn after_the_head_existing_permanent_data_takes_changes() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         let mut jar = Jar::default();
         bench.ok(&mut jar, async |session| session.permanent(json!({ "terms": "v1" })).await).await;
         let handle = late(&bench, &mut jar, 200).await;
@@ -320,7 +320,7 @@ async fn after_the_head_destroy_ends_the_records_and_makes_no_other() {
 
 #[tokio::test]
 async fn after_the_head_a_session_that_ended_takes_no_changes() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         let mut jar = bench.visitor().await;
         let handle = late(&bench, &mut jar, 200).await;
         handle.set("name", "visitor").await.unwrap();
@@ -334,7 +334,7 @@ async fn after_the_head_a_session_that_ended_takes_no_changes() {
 
 #[tokio::test]
 async fn an_upgrade_commits_changes_of_an_existing_session_and_sends_no_cookie() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         let mut jar = bench.visitor().await;
         bench.ok(&mut jar, async |session| session.permanent(json!({ "terms": "v1" })).await).await;
         bench.ok(&mut jar, async |session| session.flash("status", "hello").await).await;

@@ -3,7 +3,7 @@
 use crate::{
     interleaving::{Choices, Instances, interleave},
     stores::{Fault, Verb, in_a_probe},
-    support::{Bench, Client, DAY, HOUR, Jar, NAME, drivers, in_a_store, in_memory},
+    support::{Bench, Client, DAY, HOUR, Jar, NAME, in_a_store, in_memory, keepers},
 };
 use dframework_session::{Error, MemoryStore, RequestHead, ResponseHead, SessionHandle, Sessions};
 use serde_json::{Value, json};
@@ -221,7 +221,7 @@ async fn one_request_gets_the_value_in_every_order_in_memory() {
 
 #[tokio::test]
 async fn two_tasks_of_one_request_do_not_both_get_it() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         for layer in Layer::ALL {
             let jar = layer.prepared(&bench).await;
             let handle = bench.open(&jar, Client::Plain, "POST");
@@ -234,7 +234,7 @@ async fn two_tasks_of_one_request_do_not_both_get_it() {
 
 #[tokio::test]
 async fn a_claim_commits_its_removal_at_once_and_nothing_else() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         for layer in Layer::ALL {
             for status in [200, 500] {
                 let place = format!("{}: {layer:?}, {status}", bench.driver);
@@ -271,7 +271,7 @@ async fn a_claim_commits_its_removal_at_once_and_nothing_else() {
 
 #[tokio::test]
 async fn a_value_shown_now_and_saved_beside_outlives_a_claim() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         let jar = Layer::Ordinary.prepared(&bench).await;
         let handle = bench.open(&jar, Client::Plain, "POST");
         handle.now("shown", 1).await.unwrap();
@@ -284,7 +284,7 @@ async fn a_value_shown_now_and_saved_beside_outlives_a_claim() {
 
 #[tokio::test]
 async fn claiming_the_last_permanent_key_ends_its_record_and_cookie() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         for (status, left) in [(200, false), (500, false), (200, true)] {
             let place = format!("{}: {status}, left: {left}", bench.driver);
             let mut jar = Layer::Permanent.prepared(&bench).await;
@@ -307,7 +307,7 @@ async fn claiming_the_last_permanent_key_ends_its_record_and_cookie() {
 
 #[tokio::test]
 async fn permanent_data_after_a_claim_of_the_last_begins_a_record_of_its_own() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         for before_it in [true, false] {
             let mut jar = Layer::Permanent.prepared(&bench).await;
             let former = jar.companion(".p").map(str::to_owned);
@@ -330,7 +330,7 @@ async fn permanent_data_after_a_claim_of_the_last_begins_a_record_of_its_own() {
 
 #[tokio::test]
 async fn a_value_of_another_type_is_not_claimed() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         for layer in Layer::ALL {
             let mut jar = layer.prepared(&bench).await;
             let script = Client::Fetch("image");
@@ -346,7 +346,7 @@ async fn a_value_of_another_type_is_not_claimed() {
 
 #[tokio::test]
 async fn a_value_that_expired_meanwhile_is_not_claimed() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         let jar = Layer::Expiring.prepared(&bench).await;
         let handle = bench.open(&jar, Client::Plain, "POST");
         assert!(handle.has("ticket").await.unwrap());
@@ -357,7 +357,7 @@ async fn a_value_that_expired_meanwhile_is_not_claimed() {
 
 #[tokio::test]
 async fn what_only_this_request_knows_is_claimed_without_the_store() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         for layer in Layer::ALL {
             let mut jar = Jar::default();
             bench
@@ -375,7 +375,7 @@ async fn what_only_this_request_knows_is_claimed_without_the_store() {
 
 #[tokio::test]
 async fn a_session_that_ended_has_nothing_to_claim() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         for loaded_before in [true, false] {
             for pending in [true, false] {
                 let place = format!("{}: {loaded_before} {pending}", bench.driver);
@@ -420,7 +420,7 @@ async fn changes_of_a_session_that_ended_long_before_its_claim_make_no_other() {
 
 #[tokio::test]
 async fn a_logout_before_a_claim_in_the_same_request_leaves_nothing_to_claim() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         for verb in ["destroy", "clear", "another owner", "forget"] {
             let mut jar = bench.visitor().await;
             bench.ok(&mut jar, async |session| session.set_owner("1").await).await;
@@ -443,7 +443,7 @@ async fn a_logout_before_a_claim_in_the_same_request_leaves_nothing_to_claim() {
 
 #[tokio::test]
 async fn a_claim_and_a_login_of_one_request_both_happen() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         for first in [true, false] {
             let mut jar = Layer::Ordinary.prepared(&bench).await;
             let former = jar.clone();
@@ -501,7 +501,7 @@ async fn a_claim_that_fails_leaves_the_value_or_has_handed_it_out_once() {
 
 #[tokio::test]
 async fn a_claim_after_the_head_gets_the_value_too() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         for layer in Layer::ALL {
             let mut jar = layer.prepared(&bench).await;
             let handle = bench.open(&jar, Client::Fetch("image"), "GET");
@@ -515,7 +515,7 @@ async fn a_claim_after_the_head_gets_the_value_too() {
 
 #[tokio::test]
 async fn a_claim_counts_as_use_and_moves_no_absolute_lifetime() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         let mut jar = Layer::Ordinary.prepared(&bench).await;
         for _ in 0..3 {
             bench.clock.advance(HOUR);
@@ -529,7 +529,7 @@ async fn a_claim_counts_as_use_and_moves_no_absolute_lifetime() {
 
 #[tokio::test]
 async fn a_message_that_was_claimed_does_not_come_back_with_its_companion() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         let mut jar = Layer::Flash.prepared(&bench).await;
         let stale = jar.clone();
         bench
@@ -557,7 +557,7 @@ async fn unreplayable(bench: &Bench) -> (Jar, SessionHandle) {
 
 #[tokio::test]
 async fn a_claim_beside_a_change_that_no_longer_applies_leaves_the_value() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         let (jar, handle) = unreplayable(&bench).await;
         let error = claim(&handle).await.unwrap_err();
         assert!(error.is_conflict(), "{}: {error}", bench.driver);
@@ -568,7 +568,7 @@ async fn a_claim_beside_a_change_that_no_longer_applies_leaves_the_value() {
 
 #[tokio::test]
 async fn what_failed_to_be_replayed_for_a_claim_is_not_stored_in_part() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         let (mut jar, handle) = unreplayable(&bench).await;
         claim(&handle).await.unwrap_err();
         let answer = bench.answer(&mut jar, &handle, 200).await;
@@ -580,7 +580,7 @@ async fn what_failed_to_be_replayed_for_a_claim_is_not_stored_in_part() {
 
 #[tokio::test]
 async fn what_failed_to_be_saved_is_not_stored_in_part_by_the_answer() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         let (mut jar, handle) = unreplayable(&bench).await;
         assert!(handle.save().await.unwrap_err().is_conflict(), "{}", bench.driver);
         let answer = bench.answer(&mut jar, &handle, 200).await;

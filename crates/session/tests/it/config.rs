@@ -99,7 +99,7 @@ const PROPERTIES: [(&str, &str, &str, &str, &str); 21] = [
     ("sessionMemory.maxSessions", "session_memory.max_sessions", "10", "10", "max_sessions: 10,"),
     ("sessionMemory.maxBytes", "session_memory.max_bytes", "4_096", "4096", "max_bytes: 4096,"),
     ("sessionAudience", "session_audience", "'shop'", "shop", "audience: \"shop\""),
-    ("sessionRevocation", "session_revocation", "'shared'", "shared", "revocation: Shared"),
+    ("sessionRevocation", "session_revocation", "'off'", "off", "revocation: Off"),
     ("sessionCookie.name", "session_cookie.name", "'s.id'", "s.id", "name: \"s.id\""),
     ("sessionCookie.path", "session_cookie.path", "'/'", "/", "path: \"/\""),
     // Alone it is refused, with the name below.
@@ -310,7 +310,7 @@ fn values_that_are_not_allowed_are_refused_with_those_that_are() {
             ["app.sessionDriver is \"file\"", "memory, database, stealth, redis"],
         ),
         ("session_driver = ''", ["app.session_driver is \"\"", "memory, database, stealth, redis"]),
-        ("sessionRevocation = 'on'", ["app.sessionRevocation is \"on\"", "process, off, shared"]),
+        ("sessionRevocation = 'on'", ["app.sessionRevocation is \"on\"", "process, off"]),
         ("sessionCookie.sameSite = 'no'", ["sameSite is \"no\"", "lax, strict, none"]),
         ("sessionMemory.maxSessions = 0", ["maxSessions is 0", "whole numbers from 1 up"]),
         ("sessionMemory.maxBytes = -1", ["maxBytes is -1", "whole numbers from 1 up"]),

@@ -2,7 +2,7 @@
 
 use crate::{
     stores::{Fault, Probe, Verb, in_a_probe},
-    support::{Bench, Client, Jar, drivers, drivers_with, yield_often},
+    support::{Bench, Client, Jar, drivers, drivers_with, keepers, yield_often},
 };
 use dframework_session::{ResponseHead, Session, SessionHandle, tower::SessionLayer};
 use serde_json::json;
@@ -77,7 +77,7 @@ async fn a_write_that_is_found_again_leaves_later_ones_counted_once() {
 
 #[tokio::test]
 async fn a_logout_with_a_long_ended_token_is_carried_out() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         let mut jar = bench.visitor().await;
         bench.ok(&mut jar, async |s| s.permanent(json!({ "terms": "x" })).await).await;
         let id = bench.open(&jar, Client::Plain, "GET").id().await.unwrap().unwrap();
@@ -320,7 +320,7 @@ async fn many_messages_of_one_request_are_all_seen() {
 #[tokio::test]
 async fn a_claim_leaves_what_is_pending_elsewhere() {
     // claim of a key whose value the same request has `now`-ed leaves the recorded one for others
-    for bench in drivers().await {
+    for bench in keepers().await {
         let jar = bench.visitor().await;
         let one = bench.open(&jar, Client::Plain, "POST");
         one.increment("n", 1).await.unwrap();

@@ -213,7 +213,7 @@ async fn all_hooks_are_called_in_order_whatever_the_one_before_does() {
     for bench in drivers_with(hooks).await {
         let mut jar = bench.visitor().await;
         calls.lock().unwrap().clear();
-        let guard = tracing::subscriber::set_default(log.clone());
+        let guard = crate::support::subscribe(log.clone());
         bench.ok(&mut jar, async |s| s.regenerate().await).await;
         drop(guard);
         let expected = ["1 regenerated", "2 regenerated", "3 regenerated"];

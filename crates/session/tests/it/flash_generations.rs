@@ -1,6 +1,6 @@
 //! Flash messages and requests that overlap: which companion a message gets, and when it is dropped unseen.
 
-use crate::support::{Bench, Client, Jar, NAME, NONE, drivers};
+use crate::support::{Bench, Client, Jar, NAME, NONE, drivers, keepers};
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -43,7 +43,7 @@ async fn a_request_from_before_the_message_neither_sees_nor_ends_it() {
 
 #[tokio::test]
 async fn a_request_from_before_the_message_writes_beside_it() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         let mut jar = Jar::default();
         bench.ok(&mut jar, async |session| session.set("status", "stored").await).await;
         let setting = bench.open(&jar, Client::Navigation, "POST");
@@ -148,7 +148,7 @@ async fn after_eight_in_use_a_message_joins_the_last() {
 
 #[tokio::test]
 async fn two_requests_that_flash_at_once_get_a_generation_each() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         let mut jar = Jar::default();
         bench.ok(&mut jar, async |session| session.set("name", "guest").await).await;
         let (one, other) =
@@ -169,7 +169,7 @@ async fn two_requests_that_flash_at_once_get_a_generation_each() {
 async fn the_later_of_two_parallel_messages_under_one_key_is_seen() {
     // How many generations were used before, and how far the two are apart.
     for (used, wait, expected) in [(1, Duration::ZERO, [1, 2]), (7, MINUTE, [0, 7])] {
-        for bench in drivers().await {
+        for bench in keepers().await {
             let mut jar = Jar::default();
             for _ in 0..used {
                 bench.ok(&mut jar, async |session| session.flash("filler", 0).await).await;
@@ -249,7 +249,7 @@ async fn a_login_that_is_replayed_on_an_ended_session_goes_on_counting() {
 
 #[tokio::test]
 async fn an_unseen_message_is_dropped_after_ten_minutes_by_a_commit_that_writes() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         let mut jar = Jar::default();
         flash(&bench, &mut jar, "status").await;
         // Its response never arrived, so no request carries the companion.
@@ -290,7 +290,7 @@ async fn a_message_that_is_carried_is_not_dropped_however_old_it_is() {
 
 #[tokio::test]
 async fn a_commit_drops_the_messages_that_its_response_ages() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         let mut jar = Jar::default();
         flash(&bench, &mut jar, "status").await;
         let with_companion = jar.clone();
@@ -301,7 +301,7 @@ async fn a_commit_drops_the_messages_that_its_response_ages() {
 
 #[tokio::test]
 async fn a_failed_commit_names_no_message_that_nobody_can_see() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         let mut jar = Jar::default();
         let half = "x".repeat(600 * 1024);
         bench.ok(&mut jar, async |session| session.flash("invisible", &half).await).await;

@@ -1,6 +1,6 @@
 //! Flash messages over stored values, and what writing, forgetting, a new token and a logout do to them.
 
-use crate::support::{Bench, Client, DAY, Jar, NAME, NONE, drivers};
+use crate::support::{Bench, Client, DAY, Jar, NAME, NONE, drivers, keepers};
 use dframework_session::{Error, SessionHandle};
 use serde_json::{Value, json};
 
@@ -186,7 +186,7 @@ async fn a_write_after_a_message_of_the_same_request_takes_its_place() {
 
 #[tokio::test]
 async fn forgetting_removes_the_message_and_what_it_shadows() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         for client in [Client::Plain, Client::Fetch("empty")] {
             let mut jar = Jar::default();
             bench.ok(&mut jar, async |session| session.set("kept", 1).await).await;
@@ -463,7 +463,7 @@ async fn flash_and_now_leave_what_is_stored_and_remember_stores_only_what_is_abs
 
 #[tokio::test]
 async fn what_takes_a_key_away_takes_it_from_every_layer() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         for place in Place::ALL {
             for verb in ["forget", "pull", "claim"] {
                 let mut jar = place.prepared(&bench, Write::Set).await;

@@ -2,7 +2,7 @@
 use crate::{
     instructions::{instructions, is_installed},
     stores::{Fault, Verb, in_a_probe},
-    support::{Client, HOUR, Jar, drivers, holding, in_memory, yield_often},
+    support::{Client, HOUR, Jar, drivers, holding, in_memory, keepers, yield_often},
 };
 use dframework_session::{ResponseHead, Session, SessionHandle, tower::SessionLayer};
 use serde_json::json;
@@ -41,7 +41,7 @@ async fn destroy_is_carried_out_though_an_upgrade_refuses_what_follows() {
 
 #[tokio::test]
 async fn what_could_not_be_replayed_is_not_committed_in_part() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         let mut jar = bench.visitor().await;
         bench.ok(&mut jar, async |s| s.set("n", 1).await).await;
         let handle = bench.open(&jar, Client::Plain, "POST");
@@ -323,7 +323,7 @@ async fn a_flash_during_the_commit_does_not_block_later_saves() {
 
 #[tokio::test]
 async fn a_logout_with_a_stale_token_does_not_remove_the_login_made_meanwhile() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         let mut jar = bench.visitor().await;
         bench.clock.advance(4 * HOUR);
         let logout = bench.open(&jar, Client::Plain, "POST");

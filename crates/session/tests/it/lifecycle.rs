@@ -2,7 +2,7 @@
 
 use crate::{
     stores::{Probe, Verb},
-    support::{Client, HOUR, Jar, NAME, UNKNOWN, drivers, drivers_with, in_a_store},
+    support::{Client, HOUR, Jar, NAME, UNKNOWN, drivers, drivers_with, in_a_store, keepers},
 };
 use dframework_session::{Config, HeadChanges, ResponseHead, SessionHandle};
 
@@ -103,7 +103,7 @@ async fn ten_thousand_readers_and_anonymous_logouts_leave_nothing() {
 
 #[tokio::test]
 async fn a_cookie_that_opens_nothing_is_never_adopted() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         for token in NO_SESSION {
             let case = format!("{} {token:?}", bench.driver);
             let mut jar = Jar::holding(token);
@@ -150,7 +150,7 @@ async fn every_token_is_another() {
 
 #[tokio::test]
 async fn only_the_commit_that_made_a_token_sends_it() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         let mut jar = bench.visitor().await;
         let ((), head) = bench
             .request(&mut jar, Client::Navigation, 200, async |session| {

@@ -2,7 +2,7 @@
 
 use crate::{
     stores::{Probe, Verb},
-    support::{Bench, Client, DAY, HOUR, Jar, drivers, drivers_with, in_a_store},
+    support::{Bench, Client, DAY, HOUR, Jar, drivers, drivers_with, in_a_store, keepers},
 };
 use dframework_session::{
     Config,
@@ -43,7 +43,7 @@ async fn a_session_ends_not_before_the_idle_timeout_and_at_most_a_tenth_later() 
 
 #[tokio::test]
 async fn the_instant_of_expiry_is_expired() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         // The manual clock begins at a whole step, so nothing is rounded here.
         let (jar, other) = (bench.visitor().await, bench.visitor().await);
         bench.clock.advance(ALMOST_IDLE);
@@ -56,7 +56,7 @@ async fn the_instant_of_expiry_is_expired() {
 
 #[tokio::test]
 async fn every_use_renews_the_idle_timeout() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         for write in [false, true] {
             let mut jar = visitor_after(&bench, 1234).await;
             let unused = jar.clone();

@@ -36,6 +36,7 @@ mod permanent_life;
 mod records;
 mod reference;
 mod secrets;
+mod stealth;
 mod stores;
 mod structure;
 mod support;

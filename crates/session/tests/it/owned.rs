@@ -1,6 +1,6 @@
 //! The sessions of a user: listed, ended and counted from outside their requests.
 
-use crate::support::{Bench, Client, HOUR, Jar, drivers};
+use crate::support::{Bench, Client, HOUR, Jar, drivers, keepers};
 use dframework_session::SessionId;
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ async fn ids(bench: &Bench, owner: &str) -> Vec<SessionId> {
 
 #[tokio::test]
 async fn the_list_holds_the_sessions_of_that_owner_and_no_other() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         let mut expected = Vec::new();
         for _ in 0..3 {
             expected.push(login(&bench, "42").await.1);
@@ -38,7 +38,7 @@ async fn the_list_holds_the_sessions_of_that_owner_and_no_other() {
 
 #[tokio::test]
 async fn pages_show_every_session_once() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         for _ in 0..7 {
             login(&bench, "42").await;
         }
@@ -59,7 +59,7 @@ async fn pages_show_every_session_once() {
 
 #[tokio::test]
 async fn a_session_is_last_seen_within_a_tenth_of_the_idle_timeout() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         let (mut jar, _) = login(&bench, "42").await;
         let created = bench.clock.now();
         for minutes in [0, 1, 11, 13, 50] {
@@ -76,7 +76,7 @@ async fn a_session_is_last_seen_within_a_tenth_of_the_idle_timeout() {
 
 #[tokio::test]
 async fn what_has_ended_is_in_no_list() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         let (mut jar, _) = login(&bench, "42").await;
         bench.ok(&mut jar, async |session| session.regenerate().await).await;
         assert_eq!(ids(&bench, "42").await.len(), 1, "the new token, not the old one");
@@ -103,7 +103,7 @@ async fn one_session_is_ended_by_its_id() {
 
 #[tokio::test]
 async fn the_others_end_and_this_one_stays() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         let (here, _) = login(&bench, "42").await;
         let (elsewhere, _) = login(&bench, "42").await;
         let (stranger, _) = login(&bench, "43").await;
@@ -119,7 +119,7 @@ async fn the_others_end_and_this_one_stays() {
 
 #[tokio::test]
 async fn all_sessions_of_an_owner_end_and_permanent_data_stays() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         let (mut jar, _) = login(&bench, "42").await;
         let terms = serde_json::json!({ "terms": true });
         bench.ok(&mut jar, async |session| session.permanent(&terms).await).await;
@@ -148,7 +148,7 @@ async fn a_request_whose_session_is_revoked_meanwhile_is_gone_and_sends_nothing(
 
 #[tokio::test]
 async fn living_records_are_counted() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         assert_eq!(bench.sessions.count().await.unwrap(), 0);
         let (mut jar, _) = login(&bench, "42").await;
         login(&bench, "43").await;
@@ -162,7 +162,7 @@ async fn living_records_are_counted() {
 
 #[tokio::test]
 async fn a_list_shows_no_token() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         let (jar, _) = login(&bench, "42").await;
         let shown = format!("{:?}", bench.sessions.of("42", None, 9).await.unwrap());
         assert!(!shown.contains(jar.session().unwrap()), "{shown}");

@@ -2,7 +2,7 @@
 
 use crate::{
     stores::in_a_probe,
-    support::{Bench, Client, HOUR, Jar, NAME, UNKNOWN, drivers},
+    support::{Bench, Client, HOUR, Jar, NAME, UNKNOWN, drivers, keepers},
 };
 use dframework_session::{Error, SessionHandle};
 use serde_json::{Map, Value, json};
@@ -39,8 +39,9 @@ async fn all(bench: &Bench, jar: &Jar) -> Map<String, Value> {
 }
 
 /// What `.p` opens, without the day on which it was sent.
+/// The token in `.p`, or all of it where it holds the data itself.
 fn token(jar: &Jar) -> Option<&str> {
-    jar.companion(".p").and_then(|value| value.split_once('.')).map(|(token, _)| token)
+    jar.companion(".p").and_then(|value| value.split('.').next())
 }
 
 /// A browser that was closed and opened again: the session cookie is gone.
@@ -147,7 +148,7 @@ async fn an_entry_that_cannot_be_stored_is_named() {
 }
 
 /// What ends a session, or changes its token, and leaves permanent data alone.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Blow {
     BrowserRestart,
     IdleTimeout,
@@ -191,7 +192,10 @@ async fn permanent_data_outlives_what_ends_a_session() {
             let place = format!("{}: {blow:?}", bench.driver);
             assert_eq!(text(&bench, &jar, "theme").await.as_deref(), Some("dark"), "{place}");
             assert_eq!(text(&bench, &jar, "name").await.is_some(), keeps_name, "{place}");
-            assert_eq!(token(&jar), Some(before.as_str()), "{place}");
+            // Where the cookie holds the data itself, a page sends it again after a month.
+            if (bench.driver, blow) != ("stealth", AbsoluteLifetime) {
+                assert_eq!(token(&jar), Some(before.as_str()), "{place}");
+            }
         }
     }
 }
@@ -290,7 +294,7 @@ async fn writing_to_a_permanent_key_keeps_it_permanent() {
             Box::pin(async move { session.permanent(json!({ "n": 8 })).await.map(|()| 8) })
         }),
     ];
-    for bench in drivers().await {
+    for bench in keepers().await {
         for with_session in [false, true] {
             for (name, write) in table {
                 let mut jar = if with_session { visitor(&bench).await } else { Jar::default() };
@@ -309,7 +313,7 @@ async fn writing_to_a_permanent_key_keeps_it_permanent() {
 
 #[tokio::test]
 async fn forgetting_one_of_several_keys_keeps_the_record() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         let mut jar = Jar::default();
         remember(&bench, &mut jar, json!({ "theme": "dark", "size": 1 })).await;
         let before = jar.clone();
@@ -382,7 +386,7 @@ async fn destroying_ends_both_records() {
 #[tokio::test]
 async fn destroying_removes_the_permanent_cookie_though_only_the_other_was_carried() {
     let removal = |ending: &str| format!("{NAME}{ending}={ATTRIBUTES}; Max-Age=0");
-    for bench in drivers().await {
+    for bench in keepers().await {
         let jar = visitor(&bench).await;
         let unknown = Jar::holding(UNKNOWN);
         for (what, mut jar, expected) in [
@@ -432,7 +436,7 @@ async fn a_failed_response_makes_nothing_permanent() {
 
 #[tokio::test]
 async fn parallel_requests_lose_no_permanent_key() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         let mut jar = remembered(&bench).await;
         let one = bench.open(&jar, Client::Plain, "POST");
         let other = bench.open(&jar, Client::Plain, "POST");

@@ -2,7 +2,7 @@
 
 use crate::{
     stores::in_a_probe,
-    support::{Bench, Client, DAY, HOUR, Jar, NAME, drivers},
+    support::{Bench, Client, DAY, HOUR, Jar, NAME, drivers, keepers},
 };
 use dframework_session::SessionHandle;
 use serde_json::json;
@@ -84,7 +84,7 @@ async fn permanent_data_that_has_ended_cannot_be_made_again_for_a_minute() {
 
 #[tokio::test]
 async fn permanent_data_lives_for_ten_years() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         let jar = remembered(&bench).await;
         let mut passed = 0;
         for (days, lives) in [(3613, true), (3649, true), (3651, false)] {
@@ -105,7 +105,7 @@ fn elapsed(jar: &Jar, now: dframework_session::store::Timestamp) -> u32 {
 
 #[tokio::test]
 async fn the_ten_years_begin_again_with_permanent_and_with_nothing_else() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         for renews in [true, false] {
             let mut jar = remembered(&bench).await;
             bench.clock.advance(5 * 365 * DAY);
@@ -147,7 +147,7 @@ async fn the_cookie_is_sent_again_by_a_page_after_thirty_days() {
         (30, Fetch("empty"), true, false),
         (399, Fetch("image"), true, false),
     ];
-    for bench in drivers().await {
+    for bench in keepers().await {
         for (row, (days, client, uses, is_sent)) in table.into_iter().enumerate() {
             let mut jar = Jar::default();
             let (made, first) = bench.request(&mut jar, Client::Plain, 200, remember).await;

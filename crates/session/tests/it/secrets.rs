@@ -3,7 +3,7 @@
 use crate::{
     events::{Heard, listened, listened_probe},
     stores::{Fault, Probe, Verb},
-    support::{Bench, Client, HOUR, Jar, UNKNOWN, drivers, in_a_store, yield_often},
+    support::{Bench, Client, HOUR, Jar, UNKNOWN, drivers, in_a_store, keepers, yield_often},
 };
 use axum::response::IntoResponse;
 use base64::{
@@ -25,7 +25,7 @@ use tracing::{
 
 #[tokio::test]
 async fn the_id_is_public_and_stable_and_not_the_token() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         let mut jar = Jar::default();
         let before = bench
             .ok(&mut jar, async |session| {
@@ -166,7 +166,7 @@ impl Subscriber for Logged {
 #[tokio::test]
 async fn nothing_that_is_logged_holds_a_token_or_a_value() {
     let logged = Logged::default();
-    let _guard = tracing::subscriber::set_default(logged.clone());
+    let _guard = crate::support::subscribe(logged.clone());
     let store = Probe::default();
     let bench = in_a_store(store.clone());
     let value = "a value that nobody may see";
@@ -342,7 +342,7 @@ fn all_told(logged: &Logged, heard: &Heard) -> String {
 #[tokio::test]
 async fn nothing_that_is_told_holds_a_token_a_key_a_value_or_an_owner() {
     let logged = Logged::default();
-    let _guard = tracing::subscriber::set_default(logged.clone());
+    let _guard = crate::support::subscribe(logged.clone());
     for (bench, heard) in listened().await {
         let tokens = live_and_fail(&bench).await;
         assert!(tokens.len() > 10, "{}", bench.driver);
@@ -356,7 +356,7 @@ async fn nothing_that_is_told_holds_a_token_a_key_a_value_or_an_owner() {
 #[tokio::test(start_paused = true)]
 async fn nothing_that_is_told_of_a_store_that_fails_holds_a_secret() {
     let logged = Logged::default();
-    let _guard = tracing::subscriber::set_default(logged.clone());
+    let _guard = crate::support::subscribe(logged.clone());
     let (store, bench, heard) = listened_probe();
     let mut seen = live_and_fail(&bench).await;
     for fault in [Fault::Unavailable, Fault::LostBefore, Fault::Silent, Fault::Conflict] {

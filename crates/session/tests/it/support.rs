@@ -7,7 +7,7 @@ use dframework_session::{
     testing::{Browser, Cookie, Taken},
 };
 use serde::de::DeserializeOwned;
-use std::{borrow::Cow, collections::BTreeMap, fmt, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, fmt, sync::LazyLock, time::Duration};
 
 pub(crate) const NAME: &str = "__Host-Http-session";
 /// No flash companions.
@@ -26,10 +26,28 @@ pub(crate) struct Bench {
 
 /// One bench for every driver: what holds on one holds on all.
 pub(crate) async fn drivers() -> Vec<Bench> {
+    let mut benches = keepers().await;
+    benches.push(in_cookies().await);
+    benches
+}
+
+/// The benches whose driver keeps records somewhere.
+pub(crate) async fn keepers() -> Vec<Bench> {
     let mut benches = vec![in_memory().await, in_a_store(MemoryStore::new())];
     #[cfg(feature = "sqlite")]
     benches.push(crate::database::in_a_database().await);
     benches
+}
+
+/// A key that nobody has, though everybody can read it.
+pub(crate) const KEY: &str = "9f3b1c0d7e5a4286b1d0c3f2e4a596870f1e2d3c4b5a69788796a5b4c3d2e1f1";
+
+pub(crate) async fn in_cookies() -> Bench {
+    let clock = Clock::manual();
+    let config = Config::new().driver(dframework_session::DriverName::Stealth);
+    let config = config.key(KEY).unwrap().clock(clock.clone());
+    let sessions = Sessions::connect(&config).await.unwrap();
+    Bench { driver: "stealth", sessions, clock }
 }
 
 pub(crate) async fn in_memory() -> Bench {
@@ -229,10 +247,23 @@ impl Bench {
     }
 }
 
+/// Has everything told to this subscriber that this thread tells.
+///
+/// While `tracing` knows of one subscriber alone, a thread without any can settle that nobody listens to an event. So
+/// there are always two more.
+pub(crate) fn subscribe(
+    subscriber: impl tracing::Subscriber + Send + Sync + 'static,
+) -> tracing::subscriber::DefaultGuard {
+    static OTHERS: LazyLock<[tracing::Dispatch; 2]> =
+        LazyLock::new(|| [(); 2].map(|()| tracing::Dispatch::new(Told::default())));
+    LazyLock::force(&OTHERS);
+    tracing::subscriber::set_default(subscriber)
+}
+
 /// Runs something and returns everything that it told through `tracing`, at every level.
 pub(crate) async fn told<R>(run: impl AsyncFnOnce() -> R) -> (R, String) {
     let text = Told::default();
-    let subscriber = tracing::subscriber::set_default(text.clone());
+    let subscriber = crate::support::subscribe(text.clone());
     let returned = run().await;
     drop(subscriber);
     let text = text.0.lock().unwrap().clone();

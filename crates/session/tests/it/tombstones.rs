@@ -3,7 +3,7 @@
 use crate::{
     events::listened_memory,
     stores::{Probe, Verb},
-    support::{Bench, Client, Jar, NAME, UNKNOWN, drivers, in_a_store},
+    support::{Bench, Client, Jar, NAME, UNKNOWN, drivers, in_a_store, keepers},
 };
 use dframework_session::{Error, HeadChanges, SessionHandle};
 use serde_json::json;
@@ -38,6 +38,10 @@ async fn overtaken(bench: &Bench, ending: &str) -> Jar {
 async fn all_endings(check: impl AsyncFn(&Bench, Jar, String)) {
     for bench in drivers().await {
         for ending in ENDINGS {
+            // Nobody remembers a cookie that opens nothing where sessions are in their cookies.
+            if (bench.driver, ending) == ("stealth", "another session") {
+                continue;
+            }
             let jar = overtaken(&bench, ending).await;
             check(&bench, jar, format!("{} {ending}", bench.driver)).await;
         }
@@ -249,7 +253,7 @@ async fn an_ended_token_is_remembered_for_60_seconds() {
 
 #[tokio::test]
 async fn of_two_requests_with_one_unknown_token_one_makes_a_session() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         let jar = Jar::holding(UNKNOWN);
         let requests = [0, 1].map(|_| bench.open(&jar, Client::Plain, "POST"));
         for request in &requests {

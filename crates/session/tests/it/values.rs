@@ -1,6 +1,6 @@
 //! Values: what goes in comes out, what cannot is refused, and nothing is told of them.
 
-use crate::support::{Client, Jar, drivers};
+use crate::support::{Client, Jar, drivers, keepers};
 use dframework_session::{Key, SessionHandle};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -99,7 +99,7 @@ async fn finite_floats_come_back_bit_for_bit() {
     }
     let small: Vec<f32> =
         vec![0.0, -0.0, 0.1, 1.0 / 3.0, f32::MAX, f32::MIN_POSITIVE, f32::from_bits(1)];
-    for bench in drivers().await {
+    for bench in keepers().await {
         let mut jar = Jar::default();
         bench
             .ok(&mut jar, async |session| {

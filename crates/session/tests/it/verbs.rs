@@ -2,7 +2,7 @@
 
 use crate::{
     stores::in_a_probe,
-    support::{Bench, Client, DAY, HOUR, Jar, NONE, drivers},
+    support::{Bench, Client, DAY, HOUR, Jar, NONE, drivers, keepers},
 };
 use dframework_session::{Error, Session, SessionHandle};
 use serde_json::{Value, json};
@@ -80,7 +80,7 @@ async fn an_expiry_begins_at_the_call_and_is_seen_before_the_commit() {
 
 #[tokio::test]
 async fn a_replay_leaves_the_expiry_where_the_call_has_put_it() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         let mut jar = bench.visitor().await;
         let (driver, clock) = (bench.driver, bench.clock.clone());
         let own = async |session: SessionHandle| session.set_for("code", 7, MINUTE).await;
@@ -286,7 +286,7 @@ async fn a_value_shown_now_works_on_an_ended_session_and_after_the_head() {
 
 #[tokio::test]
 async fn a_value_shown_now_is_still_there_after_a_save_and_a_replay() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         let mut jar = bench.visitor().await;
         let handle = bench.open(&jar, Client::Plain, "POST");
         handle.now("n", 5).await.unwrap();
@@ -444,7 +444,7 @@ async fn messages_cannot_be_kept_after_the_head() {
 
 #[tokio::test]
 async fn clear_leaves_permanent_data_the_owner_the_token_and_the_lifetime() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         let mut jar = bench.visitor().await;
         bench.ok(&mut jar, async |session| session.set_owner("42").await).await;
         bench
@@ -531,7 +531,7 @@ async fn pulling_reads_once_and_a_value_of_another_type_stays() {
 
 #[tokio::test]
 async fn pulling_is_replayed_as_forgetting() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         let mut jar = bench.visitor().await;
         let own = async |session: SessionHandle| {
             assert_eq!(session.pull("name").await?, Some("guest".to_owned()));
@@ -617,7 +617,7 @@ async fn pushing_begins_a_list_joins_one_and_refuses_what_is_none() {
 
 #[tokio::test]
 async fn no_item_of_parallel_pushes_is_lost() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         let mut jar = bench.visitor().await;
         let handles: Vec<_> = (0..8).map(|_| bench.open(&jar, Client::Plain, "POST")).collect();
         for (item, handle) in handles.iter().enumerate() {
@@ -684,7 +684,7 @@ async fn remembering_makes_what_is_absent_or_null_and_only_that() {
 
 #[tokio::test]
 async fn of_two_parallel_remembers_the_first_that_is_stored_stays() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         let mut jar = bench.visitor().await;
         let own = async |session: SessionHandle| {
             assert_eq!(session.remember("n", async || 2).await?, 2);
@@ -815,7 +815,7 @@ async fn the_inner_scope_counts_and_the_outer_one_comes_back() {
 
 #[tokio::test]
 async fn what_a_task_changes_after_the_request_is_stored_by_its_own_save() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         for saves in [true, false] {
             let mut jar = bench.visitor().await;
             let handle = bench.open(&jar, Client::Plain, "POST");
@@ -846,7 +846,7 @@ async fn what_a_task_changes_after_the_request_is_stored_by_its_own_save() {
 
 #[tokio::test]
 async fn after_the_head_what_would_need_a_cookie_is_late_and_the_rest_is_not() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         for lives in [true, false] {
             let mut jar = if lives { bench.visitor().await } else { Jar::default() };
             let handle = bench.open(&jar, Client::Plain, "POST");
@@ -875,7 +875,7 @@ async fn after_the_head_what_would_need_a_cookie_is_late_and_the_rest_is_not() {
 
 #[tokio::test]
 async fn on_an_ended_session_what_would_be_stored_is_gone_and_the_rest_is_empty() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         let mut jar = bench.visitor().await;
         let stale = jar.clone();
         bench.ok(&mut jar, async |session| session.destroy().await).await;
@@ -937,7 +937,7 @@ async fn reflash_on_a_session_that_cannot_be_read_says_so() {
 
 #[tokio::test]
 async fn a_replay_that_no_longer_applies_is_refused_and_names_the_key() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         for verb in ["push", "decrement", "set_for"] {
             let mut jar = bench.visitor().await;
             let handle = bench.open(&jar, Client::Plain, "POST");
@@ -963,7 +963,7 @@ async fn a_replay_that_no_longer_applies_is_refused_and_names_the_key() {
 
 #[tokio::test]
 async fn an_expiry_of_a_key_that_became_permanent_meanwhile_is_refused() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         let mut jar = bench.visitor().await;
         bench.ok(&mut jar, async |session| session.permanent(json!({ "other": 1 })).await).await;
         let handle = bench.open(&jar, Client::Plain, "POST");

@@ -3,7 +3,7 @@
 use crate::{
     events::listened,
     stores::{Fault, Probe, Verb, in_a_probe},
-    support::{Bench, DAY, HOUR, NAME, UNKNOWN, drivers, drivers_with, told},
+    support::{Bench, DAY, HOUR, NAME, UNKNOWN, drivers, drivers_with, keepers, told},
 };
 use dframework_session::{
     Clock, Config, Env, Error, Session, SessionHandle, Sessions,
@@ -36,7 +36,7 @@ async fn holding_a_name(bench: &Bench) -> Visitor {
 
 #[tokio::test]
 async fn a_session_is_prepared_as_an_earlier_request_would_have_left_it() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         let mut visitor = visitor(&bench);
         let prepare = async |session: SessionHandle| {
             session.set_owner("42").await?;

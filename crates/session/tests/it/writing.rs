@@ -2,7 +2,7 @@
 
 use crate::{
     stores::in_a_probe,
-    support::{Client, DAY, Jar, drivers},
+    support::{Client, DAY, Jar, drivers, keepers},
 };
 use dframework_session::{Error, Session, SessionHandle};
 use serde::Serialize;
@@ -66,7 +66,7 @@ async fn some_values(session: SessionHandle) -> Result<(), Error> {
 
 #[tokio::test]
 async fn what_changes_nothing_sends_no_cookie() {
-    for bench in drivers().await {
+    for bench in keepers().await {
         for (name, change) in NO_CHANGES {
             let mut jar = Jar::default();
             bench.ok(&mut jar, some_values).await;
