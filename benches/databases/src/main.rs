@@ -28,7 +28,7 @@ struct Case {
     title: &'static str,
     path: &'static str,
     in_flight: usize,
-    requests: usize,
+    requests: u32,
 }
 
 const CASES: [Case; 6] = [
@@ -69,7 +69,7 @@ fn compare(folder: &Path, turns: usize) -> Result<(), Box<dyn Error>> {
         let (mut ours, mut theirs) = start("timed")?;
         for (case, statements) in CASES.iter().zip(counted) {
             let times = take_turns(case, turns, &mut ours, &mut theirs)?;
-            print(case, synchronous, times, statements);
+            print(case, synchronous, &times, statements);
         }
     }
     Ok(())
@@ -88,9 +88,7 @@ fn build_peer() -> Result<PathBuf, Box<dyn Error>> {
 }
 
 /// Statements per request of each case, by both.
-fn count(
-    (mut ours, mut theirs): (Process, Process),
-) -> Result<Vec<[f64; 2]>, Box<dyn Error>> {
+fn count((mut ours, mut theirs): (Process, Process)) -> Result<Vec<[f64; 2]>, Box<dyn Error>> {
     let mut counted = Vec::new();
     for Case { path, .. } in &CASES {
         // The first time may prepare something.
@@ -112,7 +110,7 @@ fn take_turns(
     let Case { path, in_flight, requests, .. } = *case;
     let mut times = Vec::new();
     for turn in 0..=turns {
-        let mut ask = |process: &mut Process| process.ask(path, in_flight, requests);
+        let ask = |process: &mut Process| process.ask(path, in_flight, requests);
         // Nobody is always the first.
         let (one, other): (Measured, Measured);
         if turn % 2 == 0 {
@@ -129,7 +127,7 @@ fn take_turns(
     Ok(times)
 }
 
-fn print(case: &Case, synchronous: &str, times: Vec<[f64; 2]>, statements: [f64; 2]) {
+fn print(case: &Case, synchronous: &str, times: &[[f64; 2]], statements: [f64; 2]) {
     let micros = |which: usize| median(times.iter().map(|turn| turn[which])) / 1_000.0;
     let (ours, theirs) = (micros(0), micros(1));
     let ratio = median(times.iter().map(|[ours, theirs]| theirs / ours));

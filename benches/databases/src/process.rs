@@ -49,12 +49,14 @@ impl Process {
         &mut self,
         path: &str,
         in_flight: usize,
-        requests: usize,
+        requests: u32,
     ) -> Result<Measured, Box<dyn Error>> {
         writeln!(self.questions, "{path} {in_flight} {requests}")?;
         let line = self.line()?;
         let (nanos, statements) = line.split_once(' ').ok_or("an answer has two numbers")?;
-        Ok(Measured { nanos: nanos.parse()?, statements: statements.parse()? })
+        let per_request =
+            |sum: &str| Ok::<_, Box<dyn Error>>(sum.parse::<f64>()? / f64::from(requests));
+        Ok(Measured { nanos: per_request(nanos)?, statements: per_request(statements)? })
     }
 
     fn line(&mut self) -> Result<String, Box<dyn Error>> {

@@ -18,7 +18,7 @@
 //! it expires; 0x80 to 0x87, a flash value of that generation with the instant at which it was made. Entries
 //! are sorted by key, then kind, each pair at most once. Fields are sorted by tag.
 
-use crate::{key::order, memory::Kept, stealth::Plain};
+use crate::{error::Record as Which, key::order, memory::Kept, stealth::Plain};
 use dframework_session_store::{StoreKey, Timestamp};
 use std::{cmp::Ordering, ops::Range, sync::Arc};
 use zeroize::Zeroize;
@@ -370,6 +370,12 @@ impl<B: AsRef<[u8]>> Record<B> {
     pub(crate) fn nature(&self) -> Nature {
         // The check let no other byte pass.
         nature(self.bytes()[1]).unwrap_or(Nature::Permanent)
+    }
+
+    /// Which of a user's two records it is.
+    #[inline]
+    pub(crate) fn which(&self) -> Which {
+        if self.bytes()[1] == PERMANENT { Which::Permanent } else { Which::Session }
     }
 
     /// Whose session it is.

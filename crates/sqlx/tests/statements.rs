@@ -111,14 +111,19 @@ async fn every_call_is_one_statement_or_one_transaction() {
     store.load(&[]).await.unwrap();
     assert_eq!(take(), [""; 0]);
 
-    store.commit(&key(1), Version(1), Change::new(b"other", Timestamp::MAX)).await.unwrap();
+    // With other bytes alone; with another owner, of which the first statement knows nothing.
+    let mut change = Change::new(b"other", Timestamp::MAX);
+    change.owner = Some("42");
+    store.commit(&key(1), Version(1), change).await.unwrap();
     assert_eq!(take(), ["UPDATE"]);
-    store.commit(&key(1), Version(2), moving(4)).await.unwrap();
+    store.commit(&key(1), Version(2), Change::new(b"other", Timestamp::MAX)).await.unwrap();
+    assert_eq!(take(), ["UPDATE", "UPDATE"]);
+    store.commit(&key(1), Version(3), moving(4)).await.unwrap();
     assert_eq!(take(), ["BEGIN", "INSERT", "UPDATE", "COMMIT"]);
     // One that is lost leaves nothing to be undone.
-    store.commit(&key(1), Version(2), moving(5)).await.unwrap();
+    store.commit(&key(1), Version(3), moving(5)).await.unwrap();
     assert_eq!(take(), ["BEGIN", "INSERT", "COMMIT"]);
-    store.commit(&key(4), Version(3), moving(3)).await.unwrap_err();
+    store.commit(&key(4), Version(4), moving(3)).await.unwrap_err();
     assert_eq!(take(), ["BEGIN", "INSERT", "ROLLBACK"]);
 
     store.touch(&key(4), Timestamp::MAX).await.unwrap();

@@ -8,9 +8,7 @@ use tower_sessions_sqlx_store::{
     SqliteStore,
     sqlx::{
         self, ConnectOptions, SqlitePool,
-        sqlite::{
-            SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
-        },
+        sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
     },
 };
 
@@ -40,8 +38,8 @@ async fn application(task: &Task) -> Result<Router, Box<dyn Error>> {
     let pool = SqlitePoolOptions::new().connect_with(options).await?;
     let store = SqliteStore::new(pool.clone());
     store.migrate().await?;
-    let layer = SessionManagerLayer::new(store)
-        .with_expiry(Expiry::OnInactivity(Duration::hours(2)));
+    let layer =
+        SessionManagerLayer::new(store).with_expiry(Expiry::OnInactivity(Duration::hours(2)));
     let app = Router::new()
         .route("/new", get(begin))
         .route("/read", get(read))

@@ -3,7 +3,7 @@
 use super::Moment;
 use crate::{
     change::{Log, Unsettled},
-    cookie::{Cookies, Which},
+    cookie::Cookies,
     draft::{Age, Contents, Draft, Live, Recorded, Standing},
     error::{self, Error, Kind},
     handle::Request,
@@ -107,7 +107,7 @@ pub(super) enum Step {
     #[default]
     Nothing,
     /// It lives longer.
-    Touch { key: StoreKey, expires_at: Timestamp },
+    Touch { record: Recorded, expires_at: Timestamp },
     /// It changes where it is.
     Save { held: Held, record: Written, expires_at: Timestamp },
     /// It changes and gets another token.
@@ -180,6 +180,7 @@ impl Lifetimes {
 
     /// Until when the use of a session now lets it live, if that is longer than what is stored. What has expired
     /// stays so.
+    #[inline]
     pub(super) fn touch(self, live: &Live, now: Timestamp) -> Option<Timestamp> {
         let expires_at = self.idle_deadline(now, live.record.absolute());
         (expires_at > live.expires_at && now < live.expires_at).then_some(expires_at)
@@ -223,12 +224,8 @@ impl Situation<'_> {
     ) -> Result<Written, Error> {
         let Contents { record, .. } = contents;
         if let Place::Cookie(cookies) = self.place {
-            let (which, nature) = match record.nature() {
-                Nature::Permanent => (Which::Permanent, Nature::Permanent),
-                nature @ Nature::Ordinary { .. } => (Which::Session, nature),
-            };
-            let text = Stealth::text_length(nature, former, record.size());
-            let size = cookies.line_length(which, text);
+            let text = Stealth::text_length(record.nature(), former, record.size());
+            let size = cookies.line_length(record.nature().into(), text);
             if size > LONGEST_LINE {
                 return Err(self.draft.too_large(&record, generation, size, LONGEST_LINE));
             }
@@ -305,7 +302,7 @@ fn touch(situation: &Situation<'_>) -> Step {
         return Step::Nothing;
     }
     match situation.lifetimes.touch(live, situation.now) {
-        Some(expires_at) => Step::Touch { key: live.key, expires_at },
+        Some(expires_at) => Step::Touch { record: live.into(), expires_at },
         None => Step::Nothing,
     }
 }

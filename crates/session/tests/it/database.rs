@@ -288,12 +288,19 @@ async fn with_the_last_sessions_the_database_is_closed() {
     let sessions = Sessions::connect(&folder.config(&clock)).await.unwrap();
     let bench = Bench { driver: "database", sessions: sessions.clone(), clock };
     bench.visitor().await;
-    let log = folder.0.join("sessions.db-wal");
+    // Nobody has it for himself while others have it open.
+    let is_closed = async || {
+        let options = folder.options().pragma("locking_mode", "EXCLUSIVE");
+        let options = options.busy_timeout(Duration::ZERO);
+        let Ok(mut file) = SqliteConnection::connect_with(&options).await else { return false };
+        let alone = sqlx::query("BEGIN IMMEDIATE").execute(&mut file).await.is_ok();
+        file.close().await.unwrap();
+        alone
+    };
     drop(bench);
-    assert!(log.exists(), "a clone is left");
+    assert!(!is_closed().await, "a clone is left");
     drop(sessions);
-    // Whoever closes a database last takes its log away.
-    until(async || !log.exists()).await;
+    until(is_closed).await;
 }
 
 /// Waits for what others bring about.

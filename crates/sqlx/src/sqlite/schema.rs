@@ -30,9 +30,9 @@ CREATE TABLE \"{table}\" (
     owner TEXT,
     meta BLOB NOT NULL,
     payload BLOB                                            -- none: a tombstone
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE INDEX \"{table}_expires_at\" ON \"{table}\" (expires_at);
-CREATE INDEX \"{table}_owner\" ON \"{table}\" (owner) WHERE owner IS NOT NULL;
+CREATE INDEX \"{table}_owner\" ON \"{table}\" (owner, key) WHERE owner IS NOT NULL;
 "];
 
 /// What makes the table of the current version where there is none.
