@@ -9,7 +9,7 @@ mod log;
 
 pub(crate) use listeners::{Hook, Listeners, Untold};
 pub(crate) use log::Name;
-#[cfg(feature = "tower")]
+#[cfg(any(feature = "tower", feature = "actix"))]
 pub(crate) use log::cookie_not_sent;
 
 use crate::error::Error;
@@ -265,7 +265,7 @@ impl fmt::Debug for Owner {
 }
 
 /// A handler is answered with this error.
-#[cfg(feature = "axum")]
+#[cfg(any(feature = "axum", feature = "actix"))]
 pub(crate) fn request_failed(error: &Error) {
     let failed = |id| Event::RequestFailed { id, error: error.clone() };
     match crate::facade::current() {

@@ -114,7 +114,7 @@ impl SessionHandle {
     }
 
     /// The sessions that opened this handle.
-    #[cfg(feature = "tower")]
+    #[cfg(any(feature = "tower", feature = "actix"))]
     pub(crate) fn sessions(&self) -> crate::Sessions {
         crate::Sessions(self.0.core.clone())
     }
@@ -846,7 +846,7 @@ impl Inner {
     /// The request has come to no response: no cookie can be sent any more, and a `destroy` counts all the same.
     ///
     /// A handle that has committed for its response head is left as it is.
-    #[cfg(feature = "tower")]
+    #[cfg(any(feature = "tower", feature = "actix"))]
     pub(crate) fn abandon(&self) {
         let mut state = self.state();
         if state.stage == Stage::Late {

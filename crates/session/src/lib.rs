@@ -88,6 +88,7 @@
 //! - `axum` (default): [`SessionHandle`] as an extractor and [`Error`] as a response; brings `tower`.
 //! - `sqlite` (default): the driver `database`. Builds `SQLite`, which takes a C compiler, and needs Rust 1.94.
 //! - `tower`: `tower::SessionLayer`, for every service of `http` requests.
+//! - `actix`: `actix::SessionMiddleware` for actix-web 4; [`SessionHandle`] as its extractor and [`Error`] as its response.
 //! - `testing`: `testing::Visitor`, for the tests of an application; `store::testing`, for those of a store.
 
 mod sessions;
@@ -130,11 +131,14 @@ mod memory;
 
 mod stealth;
 
-#[cfg(feature = "tower")]
+#[cfg(any(feature = "tower", feature = "actix"))]
 mod exchange;
 
 #[cfg(feature = "tower")]
 pub mod tower;
+
+#[cfg(feature = "actix")]
+pub mod actix;
 
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -175,7 +179,7 @@ pub fn doctest<F: Future<Output = Result<(), Box<dyn std::error::Error>>>>(examp
 }
 
 /// The programs of the project's front pages compile.
-#[cfg(all(doctest, feature = "axum"))]
+#[cfg(all(doctest, feature = "axum", feature = "actix"))]
 mod front_pages {
     #[doc = include_str!("../../../README.md")]
     struct Project;

@@ -217,7 +217,7 @@ pub(super) fn hook_panicked(name: &'static str) {
 }
 
 /// No event: the configuration lets nothing through that a header field could not hold.
-#[cfg(feature = "tower")]
+#[cfg(any(feature = "tower", feature = "actix"))]
 pub(crate) fn cookie_not_sent() {
     tracing::error!(
         target: "dframework_session::cookie_not_sent",

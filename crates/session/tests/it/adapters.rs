@@ -20,6 +20,13 @@ macro_rules! on_every_adapter {
                 super::$scenario::<$crate::adapters::stack::Axum>().await;
             })+
         }
+
+        mod on_actix {
+            $(#[tokio::test]
+            async fn $scenario() {
+                super::$scenario::<$crate::adapters::stack::Actix>().await;
+            })+
+        }
     };
 }
 use on_every_adapter;

@@ -1,6 +1,7 @@
 //! The library through its public interface, a module per topic.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod actix;
 mod adapters;
 mod answers;
 mod broken;

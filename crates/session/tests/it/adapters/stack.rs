@@ -1,7 +1,9 @@
 //! What the scenarios know of a framework: an application that is built from a plan, and answers requests.
 
+mod actix;
 mod axum;
 
+pub(crate) use actix::Actix;
 pub(crate) use axum::Axum;
 
 use crate::support::Jar;

@@ -1,0 +1,107 @@
+//! From what a commit says to the response that goes out.
+
+use crate::{
+    Error, SessionHandle, event,
+    exchange::{Committed, Outcome, names_cookie},
+    scope,
+    sessions::{CommitError, HeadChanges, ResponseHead},
+};
+use actix_web::{
+    HttpResponse,
+    body::EitherBody,
+    dev::ServiceResponse,
+    error::InternalError,
+    http::{
+        StatusCode,
+        header::{self, HeaderMap, HeaderValue},
+    },
+};
+
+type Result<B> = std::result::Result<ServiceResponse<B>, actix_web::Error>;
+
+/// What a service has answered with.
+pub(crate) enum Head<B> {
+    Response(ServiceResponse<B>),
+    /// What the server would make of the error. It makes one once only: an error may give its response away.
+    Failed(actix_web::Error, HttpResponse),
+}
+
+impl<B> Outcome for Result<B> {
+    type Response = Head<B>;
+    type Answer = Result<EitherBody<B>>;
+
+    fn pass(self) -> Self::Answer {
+        self.map(ServiceResponse::map_into_left_body)
+    }
+
+    fn respond(self, handle: &SessionHandle) -> std::result::Result<Head<B>, Self::Answer> {
+        Ok(match self {
+            Ok(response) => Head::Response(response),
+            Err(error) => {
+                // So that the event names the session.
+                let _entered = scope::enter(handle.clone());
+                let response = error.error_response();
+                Head::Failed(error, response)
+            }
+        })
+    }
+
+    fn head(response: &Head<B>) -> ResponseHead<'_> {
+        let (status, headers) = match response {
+            Head::Response(response) => (response.status(), response.headers()),
+            Head::Failed(_, response) => (response.status(), response.headers()),
+        };
+        let said = headers.get(header::CACHE_CONTROL).map(HeaderValue::as_bytes);
+        ResponseHead::new(status.as_u16()).with_cache_control(said)
+    }
+
+    fn answer(response: Head<B>, committed: Committed) -> Self::Answer {
+        match response {
+            Head::Response(response) => Ok(match committed {
+                Ok(changes) => {
+                    let mut response = response.map_into_left_body();
+                    apply(response.headers_mut(), changes);
+                    response
+                }
+                Err(failed) => response.into_response(own(failed)).map_into_right_body(),
+            }),
+            Head::Failed(error, mut response) => {
+                match committed {
+                    Ok(changes) => apply(response.headers_mut(), changes),
+                    Err(failed) => response = own(failed),
+                }
+                Err(InternalError::from_response(error, response).into())
+            }
+        }
+    }
+}
+
+/// The response that goes out when the commit failed, with nothing of the application's.
+fn own(CommitError { error, head }: CommitError) -> HttpResponse {
+    let mut response = HttpResponse::new(status(&error));
+    apply(response.headers_mut(), head);
+    response
+}
+
+pub(super) fn status(error: &Error) -> StatusCode {
+    StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+fn apply(headers: &mut HeaderMap, changes: HeadChanges) {
+    for line in changes.set_cookies {
+        // Names, paths and domains were checked when the configuration was read, and tokens are base64url.
+        match HeaderValue::try_from(line) {
+            Ok(mut value) => {
+                value.set_sensitive(true);
+                headers.append(header::SET_COOKIE, value);
+            }
+            Err(_) => event::cookie_not_sent(),
+        }
+    }
+    if let Some(cache_control) = changes.cache_control {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache_control));
+    }
+    if changes.vary && !headers.get_all(header::VARY).any(|vary| names_cookie(vary.as_bytes())) {
+        headers.append(header::VARY, HeaderValue::from_static("Cookie"));
+    }
+}
