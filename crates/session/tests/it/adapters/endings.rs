@@ -19,6 +19,7 @@ on_every_adapter! {
     a_panic_commits_nothing_but_a_logout,
     a_client_that_hangs_up_commits_nothing_but_a_logout,
     a_client_that_hangs_up_during_the_commit_does_not_cut_it_in_half,
+    a_logout_is_carried_out_though_somebody_still_holds_the_session,
     what_a_handler_holds_is_dropped_inside_its_request,
     streaming_after_the_head_goes_through_a_handle,
     a_body_saves_through_its_handle_and_finds_no_session_by_itself,
@@ -112,6 +113,33 @@ async fn a_client_that_hangs_up_commits_nothing_but_a_logout<S: Stack>() {
             let left = send::<S>(&app, &mut jar.clone(), "/look").await.text;
             assert_eq!(left, visits, "{driver} {path}");
         }
+    }
+}
+
+async fn a_logout_is_carried_out_though_somebody_still_holds_the_session<S: Stack>() {
+    for (driver, sessions) in all_sessions().await {
+        let held = Arc::new(Mutex::new(None));
+        let holder = held.clone();
+        let waits = move |session: SessionHandle| {
+            let holder = holder.clone();
+            async move {
+                session.destroy().await?;
+                holder.lock().unwrap().replace(session);
+                std::future::pending::<Result<(), Error>>().await
+            }
+        };
+        let plan = Plan::new()
+            .route("/", call(visit))
+            .route("/look", take(look))
+            .route("/logout", take(waits));
+        let app = S::build(plan.layer(&sessions)).await;
+        let mut jar = Jar::default();
+        send::<S>(&app, &mut jar, "/").await;
+        hang_up::<S>(&app, &jar, "/logout").await;
+        yield_often().await;
+        assert_eq!(send::<S>(&app, &mut jar.clone(), "/look").await.text, "0", "{driver}");
+        let held = held.lock().unwrap().take().unwrap();
+        assert!(held.regenerate().await.unwrap_err().is_late(), "{driver}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Several layers around one handler, and beside each other in one application.
 
 use super::{Ask, Plan, Reply, Stack, call, in_probe, look, on_every_adapter, send, take, visit};
-use crate::support::Jar;
+use crate::support::{Jar, told};
 use dframework_session::{
     Config, DriverName, Error, MemoryStore, Session, SessionHandle, Sessions,
 };
@@ -18,6 +18,7 @@ on_every_adapter! {
     a_task_of_its_own_finds_the_sessions_of_all_layers,
     middleware_inside_and_outside_has_the_session_of_its_layer,
     middleware_that_fails_is_answered_by_its_status,
+    an_error_of_middleware_is_told_with_its_session,
 }
 
 /// Sessions under a name of their own, in memory or in a store.
@@ -124,10 +125,11 @@ async fn a_logout_of_one_layer_leaves_the_other_alone<S: Stack>() {
 async fn the_same_layer_twice_commits_once<S: Stack>() {
     for driver in DRIVERS {
         let site = named(driver, "site").await;
-        let plan = Plan::new().route("/", call(visit)).layer(&site).layer(&site);
+        let ten = async || Session::increment("visits", 10).await.map(drop);
+        let plan = Plan::new().route("/", call(visit)).layer(&site).around(ten, ten).layer(&site);
         let app = S::build(plan).await;
         let mut jar = Jar::default();
-        for (visits, lines) in [("1", 1), ("2", 0)] {
+        for (visits, lines) in [("11", 1), ("32", 0)] {
             let answer = send::<S>(&app, &mut jar, "/").await;
             assert_eq!((answer.text.as_str(), answer.lines().len()), (visits, lines), "{driver}");
         }
@@ -275,5 +277,29 @@ async fn middleware_that_fails_is_answered_by_its_status<S: Stack>() {
                 assert_eq!(send::<S>(&app, &mut jar, "/").await.text, visits, "{case}");
             }
         }
+    }
+}
+
+async fn an_error_of_middleware_is_told_with_its_session<S: Stack>() {
+    for driver in DRIVERS {
+        let site = named(driver, "site").await;
+        let id = async || Ok(Session::id().await?.map(|id| id.to_string()).unwrap_or_default());
+        let plan = Plan::new().route("/", call(visit)).route("/id", call(id));
+        let app = S::build(plan.layer(&site)).await;
+        let mut jar = Jar::default();
+        send::<S>(&app, &mut jar, "/").await;
+        let id = send::<S>(&app, &mut jar, "/id").await.text;
+        assert_eq!(id.len(), 22, "{driver}");
+
+        let fails = async || {
+            visit().await?;
+            fail(500).await
+        };
+        let plan = Plan::new().route("/", call(visit)).around(fails, async || Ok(()));
+        let app = S::build(plan.layer(&site)).await;
+        let (answer, told) = told(async || send::<S>(&app, &mut jar, "/").await).await;
+        assert_eq!(answer.status, 500, "{driver}");
+        let times = told.matches("a session key").count();
+        assert!(told.contains(&format!("session={id}")) && times == 1, "{driver}: {told}");
     }
 }
