@@ -7,9 +7,13 @@ use axum::{
     routing::get,
 };
 use dframework_session::{
-    Error, RequestHead, ResponseHead, Session, Sessions, tower::SessionLayer,
+    Clock, Config, DriverName, Error, RequestHead, ResponseHead, Session, Sessions,
+    tower::SessionLayer,
 };
-use std::task::{Context, Poll};
+use std::{
+    task::{Context, Poll},
+    time::Duration,
+};
 use tower::{Layer, Service};
 
 /// One row of the table.
@@ -23,7 +27,7 @@ pub(crate) struct Case {
     pub(crate) hold: Option<i64>,
 }
 
-pub(crate) const CASES: [Case; 6] = [
+pub(crate) const CASES: [Case; 11] = [
     Case { name: "layer", bare: "bare", title: "a layer that does nothing", hold: None },
     Case { name: "unused", bare: "bare", title: "no cookie, session unused", hold: Some(2_500) },
     Case {
@@ -45,7 +49,37 @@ pub(crate) const CASES: [Case; 6] = [
         hold: Some(6_500),
     },
     Case { name: "memory-new", bare: "bare", title: "memory: new session", hold: Some(15_000) },
+    Case {
+        name: "memory-new-evicts",
+        bare: "bare",
+        title: "memory: new session that evicts another",
+        hold: None,
+    },
+    Case {
+        name: "memory-new-expires",
+        bare: "bare",
+        title: "memory: new session while others expire",
+        hold: None,
+    },
+    Case {
+        name: "stealth-read",
+        bare: "bare-stealth",
+        title: "stealth: read one key",
+        hold: Some(8_900),
+    },
+    Case {
+        name: "stealth-write",
+        bare: "bare-stealth",
+        title: "stealth: read and write",
+        hold: Some(16_200),
+    },
+    Case { name: "stealth-new", bare: "bare", title: "stealth: new session", hold: None },
 ];
+
+/// A key that everybody can read.
+const KEY: &str = "4b1d0c3f2e4a596870f1e2d3c4b5a69788796a5b4c3d2e1f19f3b1c0d7e5a428";
+
+const A_SECOND: Duration = Duration::from_secs(1);
 
 /// Sessions in the store besides the one that is used.
 const OTHERS: usize = 1_000;
@@ -99,24 +133,26 @@ async fn fill(session: &dframework_session::SessionHandle) -> Result<(), Error> 
 pub(crate) fn run(name: &str, requests: usize) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(async {
-        let sessions = Sessions::memory();
-        let cookie = populate(&sessions).await;
+        let clock = Clock::manual();
+        let sessions = Sessions::connect(&config(name, &clock)).await.expect("a driver is there");
+        let cookie = populate(&sessions, &clock).await;
         let handler = match name {
-            "memory-read" => get(read),
-            "memory-write" => get(read_and_write),
-            "memory-new" => get(begin),
+            "memory-read" | "stealth-read" => get(read),
+            "memory-write" | "stealth-write" => get(read_and_write),
+            "memory-new" | "memory-new-evicts" | "memory-new-expires" | "stealth-new" => get(begin),
             _ => get(bare),
         };
         let mut app = Router::new().route("/", handler);
         app = match name {
-            "bare" | "bare-cookie" => app,
+            "bare" | "bare-cookie" | "bare-stealth" => app,
             "layer" => app.layer(PassThroughLayer),
             _ => app.layer(SessionLayer::new(sessions)),
         };
-        let brings_cookie = ["bare-cookie", "unused-cookie", "memory-read", "memory-write"];
-        let cookie = brings_cookie.contains(&name).then_some(cookie.as_str());
+        let brings_none = ["bare", "layer", "unused"].contains(&name) || name.contains("-new");
+        let cookie = (!brings_none).then_some(cookie.as_str());
         let mut service = app.into_service::<Body>();
         for _ in 0..requests {
+            clock.advance(A_SECOND);
             let answer = service.call(request(cookie)).await.expect("a router cannot fail");
             assert!(answer.status().is_success());
             std::hint::black_box(answer);
@@ -153,11 +189,26 @@ impl<S: Service<Q>, Q> Service<Q> for PassThrough<S> {
     }
 }
 
+/// Where a new session costs more than its own making, a session has to go for it: another one at the bound, or
+/// one that expires in the second that passes between two requests. The other cases go by the system's clock.
+fn config(name: &str, clock: &Clock) -> Config {
+    let config = Config::new().driver(DriverName::Memory);
+    match name {
+        "bare-stealth" | "stealth-read" | "stealth-write" | "stealth-new" => {
+            config.driver(DriverName::Stealth).key(KEY).expect("it is random")
+        }
+        "memory-new-evicts" => config.max_sessions(OTHERS),
+        "memory-new-expires" => config.clock(clock.clone()).idle_timeout(A_SECOND * 1_000),
+        _ => config,
+    }
+}
+
 /// Fills the store and returns the Cookie field of the last session.
-async fn populate(sessions: &Sessions) -> String {
+async fn populate(sessions: &Sessions, clock: &Clock) -> String {
     let mut cookie = String::new();
     for _ in 0..=OTHERS {
         let handle = sessions.open(RequestHead::new("GET"));
+        clock.advance(A_SECOND);
         fill(&handle).await.expect("memory has room");
         let head = sessions.commit(&handle, ResponseHead::new(200)).await.expect("memory has room");
         let line = &head.set_cookies[0];

@@ -6,7 +6,7 @@
 
 use crate::cases::Case;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     env, fs,
     path::{Path, PathBuf},
     process::{self, Command},
@@ -71,12 +71,17 @@ struct Instructions {
 }
 
 fn instructions(name: &str, requests: u64) -> Instructions {
+    let counted = sum(&callgrind(name, requests));
+    assert!(counted.allocator > 0, "the allocator's functions were found");
+    counted
+}
+
+/// What callgrind writes about this many requests.
+fn callgrind(name: &str, requests: u64) -> String {
     let file = env::temp_dir().join(format!("guard-{}-{name}-{requests}", process::id()));
     let output = format!("--callgrind-out-file={}", file.display());
     valgrind(&["--tool=callgrind", &output], &["run", name, &requests.to_string()]);
-    let counted = sum(&read_and_remove(&file));
-    assert!(counted.allocator > 0, "the allocator's functions were found");
-    counted
+    read_and_remove(&file)
 }
 
 fn read_and_remove(file: &Path) -> String {
@@ -85,40 +90,71 @@ fn read_and_remove(file: &Path) -> String {
     text
 }
 
-/// Sums the lines of a callgrind file that are a function's own. The line behind `calls=` is its callee's.
+/// Sums what a callgrind file says of the functions themselves.
 fn sum(text: &str) -> Instructions {
-    let mut names: HashMap<&str, bool> = HashMap::new();
     let mut counted = Instructions::default();
-    let (mut in_allocator, mut is_call) = (false, false);
-    for line in text.lines() {
-        if let Some(function) = line.strip_prefix("fn=") {
-            in_allocator = is_allocator(&mut names, function);
-        } else if let Some(function) = line.strip_prefix("cfn=") {
-            is_allocator(&mut names, function);
-        } else if line.starts_with("calls=") {
-            is_call = true;
-        } else if line.starts_with(|first: char| first.is_ascii_digit() || "+-*".contains(first)) {
-            let cost = line.split(' ').nth(1).and_then(|cost| cost.parse().ok()).unwrap_or(0);
-            match (std::mem::take(&mut is_call), in_allocator) {
-                (true, _) => {}
-                (false, true) => counted.allocator += cost,
-                (false, false) => counted.own += cost,
-            }
-        }
+    for (function, cost) in by_function(text) {
+        let sum = if is_allocator(function) { &mut counted.allocator } else { &mut counted.own };
+        *sum += cost;
     }
     counted
 }
 
-/// Whether a function belongs to the allocator. Its name stands in full once: `(12) malloc`, then as `(12)`.
-fn is_allocator<'a>(names: &mut HashMap<&'a str, bool>, function: &'a str) -> bool {
+/// What each function itself executed. The line behind `calls=` is its callee's.
+fn by_function(text: &str) -> HashMap<&str, u64> {
+    let mut names: HashMap<&str, &str> = HashMap::new();
+    let mut costs: HashMap<&str, u64> = HashMap::new();
+    let (mut function, mut is_call) = ("", false);
+    for line in text.lines() {
+        if let Some(name) = line.strip_prefix("fn=") {
+            function = full_name(&mut names, name);
+        } else if let Some(name) = line.strip_prefix("cfn=") {
+            full_name(&mut names, name);
+        } else if line.starts_with("calls=") {
+            is_call = true;
+        } else if line.starts_with(|first: char| first.is_ascii_digit() || "+-*".contains(first)) {
+            let cost = line.split(' ').nth(1).and_then(|cost| cost.parse().ok()).unwrap_or(0);
+            if !std::mem::take(&mut is_call) {
+                *costs.entry(function).or_default() += cost;
+            }
+        }
+    }
+    costs
+}
+
+/// The name of a function, which stands in full once: `(12) malloc`, then as `(12)`.
+fn full_name<'a>(names: &mut HashMap<&'a str, &'a str>, function: &'a str) -> &'a str {
     let (number, name) = function.split_once(' ').unwrap_or((function, ""));
     if !name.is_empty() {
-        let starts = ["malloc", "free", "calloc", "realloc", "_int_", "unlink_chunk", "sysmalloc"];
-        let more = ["systrim", "tcache_", "sbrk", "brk", "__default_morecore", "__glibc_morecore"];
-        let mut starts = starts.iter().chain(&more);
-        names.insert(number, starts.any(|start| name.starts_with(start)));
+        names.insert(number, name);
     }
-    names.get(number).copied().unwrap_or(false)
+    names.get(number).copied().unwrap_or(number)
+}
+
+fn is_allocator(function: &str) -> bool {
+    let starts = ["malloc", "free", "calloc", "realloc", "_int_", "unlink_chunk", "sysmalloc"];
+    let more = ["systrim", "tcache_", "sbrk", "brk", "__default_morecore", "__glibc_morecore"];
+    starts.iter().chain(&more).any(|start| function.starts_with(start))
+}
+
+/// The instructions of a request by function, above the same request without sessions; the most first.
+pub(crate) fn profile(case: Case) -> Vec<(i64, String)> {
+    let (with, without) = (by_request(case.name), by_request(case.bare));
+    let names: HashSet<&String> = with.keys().chain(without.keys()).collect();
+    let cost = |name| with.get(name).unwrap_or(&0) - without.get(name).unwrap_or(&0);
+    let mut rows: Vec<_> = names.into_iter().map(|name| (cost(name), name.clone())).collect();
+    rows.sort_by(|one, other| other.cmp(one));
+    rows
+}
+
+fn by_request(name: &str) -> HashMap<String, i64> {
+    let (few, many) = (callgrind(name, FEW), callgrind(name, MANY));
+    let few = by_function(&few);
+    let each = |(function, cost): (&str, u64)| {
+        let more = cost - few.get(function).unwrap_or(&0).min(&cost);
+        (function.to_owned(), (more / (MANY - FEW)).cast_signed())
+    };
+    by_function(&many).into_iter().map(each).collect()
 }
 
 /// How many blocks were allocated, and how many bytes in all.

@@ -7,12 +7,16 @@
 //! guard            count every case and print the table
 //! guard check      the same, and fail where a count is more than 3 % above the recorded one
 //! guard record     the same, and write the counts into figures.toml
+//! guard profile CASE        what the instructions of a case are spent on, by function
+//! guard memory     what a million sessions take in the memory store; fails where it is too much
+//! guard threads    how many sessions the memory store finds in a second, on one thread and on two
 //! guard run CASE REQUESTS   what the above run under valgrind, and what a profiler may be pointed at
 //! ```
 
 mod cases;
 mod count;
 mod figures;
+mod table;
 
 use cases::{CASES, Case};
 use count::Count;
@@ -23,18 +27,35 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
         [] => {
-            table(&CASES.map(|case| (case, count::overhead(case))));
+            print(&CASES.map(|case| (case, count::overhead(case))));
             Ok(ExitCode::SUCCESS)
         }
         ["check"] => {
             let counted = CASES.map(|case| (case, count::overhead(case)));
-            table(&counted);
+            print(&counted);
             figures::check(&counted)
         }
         ["record"] => {
             let counted = CASES.map(|case| (case, count::overhead(case)));
-            table(&counted);
+            print(&counted);
             figures::record(&counted)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        ["profile", name] => {
+            let case = CASES.into_iter().find(|case| case.name == name).ok_or("no such case")?;
+            let rows = count::profile(case);
+            rows.iter()
+                .filter(|(cost, _)| *cost >= 10)
+                .for_each(|(cost, name)| println!("{cost:8} {name}"));
+            Ok(ExitCode::SUCCESS)
+        }
+        ["memory"] => table::memory(),
+        ["fill", kind] => {
+            println!("{}", table::fill(kind.parse()?));
+            Ok(ExitCode::SUCCESS)
+        }
+        ["threads"] => {
+            table::threads();
             Ok(ExitCode::SUCCESS)
         }
         ["features"] => {
@@ -45,11 +66,14 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             cases::run(name, requests.parse()?);
             Ok(ExitCode::SUCCESS)
         }
-        _ => Err("usage: guard [check | record | run CASE REQUESTS]".into()),
+        _ => Err(
+            "usage: guard [check | record | profile CASE | memory | threads | run CASE REQUESTS]"
+                .into(),
+        ),
     }
 }
 
-fn table(counted: &[(Case, Count)]) {
+fn print(counted: &[(Case, Count)]) {
     println!(
         "| above the bare framework | instructions | in malloc | to hold | allocations | bytes |"
     );

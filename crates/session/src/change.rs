@@ -162,6 +162,9 @@ impl Log {
 
     /// Until when the tombstones are kept that earlier tries of `destroy` may have left.
     pub(crate) fn earlier_ends(&self) -> Vec<Timestamp> {
+        if self.unsettled.is_empty() {
+            return Vec::new();
+        }
         let end = |step: &Unsettled| match step {
             Unsettled::End { until } => Some(*until),
             Unsettled::Write { .. } => None,

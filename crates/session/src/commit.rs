@@ -86,6 +86,15 @@ impl Mark {
     }
 }
 
+/// What a commit begins with.
+#[derive(Clone, Copy)]
+struct Begun {
+    moment: Moment,
+    now: Timestamp,
+    /// What is to be changed has expired since it was loaded.
+    needs_another_look: bool,
+}
+
 /// A plan, and what it was made from.
 struct Planned {
     plan: Plan,
@@ -102,12 +111,13 @@ impl Inner {
             Some(turn) => turn,
             None => self.turn.take().await,
         };
-        let moment = self.begin(occasion);
-        if moment != Moment::Failure && self.has_changes() {
-            self.let_expire().await?;
+        let mut begun = self.begin(occasion);
+        if begun.needs_another_look {
+            self.load_again().await?;
+            begun.now = self.core.clock.now();
         }
-        let Some(mut planned) = self.plan(&self.state(), moment)? else { return Ok(()) };
-        let mut progress = Progress { earlier_ends: self.earlier_ends(), ..Progress::default() };
+        let mut progress = Progress::default();
+        let Some(mut planned) = self.first_plan(begun, &mut progress)? else { return Ok(()) };
         let mut result = self.rounds(&mut planned, &mut progress).await;
         if let Some(made) = progress.made_permanent.clone() {
             if result.is_ok() {
@@ -123,29 +133,13 @@ impl Inner {
         self.take_over(&mut progress, result)
     }
 
-    /// Loads the records again if one has expired since: no change may bring it back.
+    /// Loads the records again, one of which has expired since: no change may bring it back.
     ///
-    /// Another request may have let it live longer meanwhile. A `destroy` ends it, expired or not.
-    async fn let_expire(&self) -> Result<(), Error> {
-        if !self.has_expired() {
-            return Ok(());
-        }
+    /// Another request may have let it live longer meanwhile.
+    async fn load_again(&self) -> Result<(), Error> {
+        // In a box: it is rare, and would make the future of every commit larger.
         let (ordinary, permanent) = Box::pin(self.reload()).await?;
         self.begin_again(ordinary, permanent)
-    }
-
-    fn has_expired(&self) -> bool {
-        let is_over =
-            |work: &Work| !work.log.destroy && work.draft.has_expired(self.core.clock.now());
-        self.state().work.as_deref().is_some_and(is_over)
-    }
-
-    fn has_changes(&self) -> bool {
-        self.state().work.as_ref().is_some_and(|work| work.log.has_changes())
-    }
-
-    fn earlier_ends(&self) -> Vec<Timestamp> {
-        self.state().work.as_ref().map_or_else(Vec::new, |work| work.log.earlier_ends())
     }
 
     /// Ends the permanent record that this request has made: its cookie does not go out.
@@ -162,17 +156,34 @@ impl Inner {
     }
 
     /// What the occasion allows now. From its commit on, a response head can take no further cookies.
-    fn begin(&self, occasion: Occasion) -> Moment {
+    fn begin(&self, occasion: Occasion) -> Begun {
+        let now = self.core.clock.now();
         let mut state = self.state();
         let moment = occasion.moment(state.stage);
         if let Occasion::Head { .. } = occasion {
             state.stage = Stage::Late;
         }
-        moment
+        let is_over = |work: &Work| work.log.has_changes() && work.has_expired(now);
+        let needs_another_look =
+            moment != Moment::Failure && state.work.as_deref().is_some_and(is_over);
+        Begun { moment, now, needs_another_look }
+    }
+
+    fn first_plan(&self, begun: Begun, progress: &mut Progress) -> Result<Option<Planned>, Error> {
+        let state = self.state();
+        if let Some(work) = &state.work {
+            progress.earlier_ends = work.log.earlier_ends();
+        }
+        self.plan(&state, begun.moment, begun.now)
     }
 
     /// The plan for what is in the log now; `None` when there is nothing to do.
-    fn plan(&self, state: &State, moment: Moment) -> Result<Option<Planned>, Error> {
+    fn plan(
+        &self,
+        state: &State,
+        moment: Moment,
+        now: Timestamp,
+    ) -> Result<Option<Planned>, Error> {
         let Some(work) = &state.work else { return Ok(None) };
         let Work { draft, log, .. } = &**work;
         // No response can claim any more what a late `save` commits, nor can one that says that the server failed.
@@ -180,7 +191,6 @@ impl Inner {
         if let (Some(refused), true) = (&log.refused, claims) {
             return Err(refused.again());
         }
-        let now = self.core.clock.now();
         let plan = decide(&Situation {
             draft,
             log,
@@ -282,7 +292,8 @@ impl Inner {
         let (ordinary, permanent) = self.reload().await?;
         self.begin_again(ordinary, permanent)?;
         let state = self.state();
-        let again = self.plan(&state, planned.moment).map_err(unreplayable)?;
+        let again =
+            self.plan(&state, planned.moment, self.core.clock.now()).map_err(unreplayable)?;
         *planned = again.unwrap_or_else(|| Planned {
             plan: Plan::default(),
             mark: state.work.as_ref().map_or(planned.mark, |work| Mark::of(&work.log)),
@@ -305,7 +316,8 @@ impl Inner {
     /// Whether a commit would not need the store.
     pub(crate) fn has_nothing_to_do(&self, occasion: Occasion) -> Result<bool, Error> {
         let state = self.state();
-        Ok(self.plan(&state, occasion.moment(state.stage))?.is_none())
+        let now = self.core.clock.now();
+        Ok(self.plan(&state, occasion.moment(state.stage), now)?.is_none())
     }
 
     /// A permanent record that was made while the session ended would outlive the logout: look once more.
@@ -385,6 +397,11 @@ impl Inner {
 }
 
 impl Work {
+    /// Whether a record has expired since it was loaded. A `destroy` ends it, expired or not.
+    fn has_expired(&self, now: Timestamp) -> bool {
+        !self.log.destroy && self.draft.has_expired(now)
+    }
+
     /// Starts again on other records, and carries the log out on them.
     ///
     /// What does not apply to them is an error, and the log is dropped as a whole.

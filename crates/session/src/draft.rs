@@ -364,26 +364,30 @@ impl Draft {
         Ok(())
     }
 
-    /// Whether carrying this operation out needs a cookie that the browser does not have yet.
-    pub(crate) fn needs_cookie(&self, operation: &Operation) -> bool {
-        let is_here = |live: &Live| live.record.sealed().is_none();
-        let lives = |standing: &Standing| {
-            self.hidden < Hidden::Everything && standing.live().is_some_and(is_here)
+    /// What of this operation needs a cookie that the browser does not have yet, if anything does.
+    pub(crate) fn needs_cookie(&self, operation: &Operation) -> Option<&'static str> {
+        const SEALED: &str = "changing what is in a cookie";
+        let in_place = |standing: &Standing| match standing.live() {
+            Some(_) if self.hidden == Hidden::Everything => Some(operation.doing()),
+            Some(live) => live.record.sealed().map(|_| SEALED),
+            None => Some(operation.doing()),
         };
         let home = |key| if self.is_permanent(key) { &self.permanent } else { &self.ordinary };
         match operation {
-            Operation::Flash { .. } | Operation::Regenerate => true,
-            Operation::SetOwner(owner) => self.owner() != Some(owner),
-            Operation::Permanent { .. } => !lives(&self.permanent),
-            Operation::Set { value, .. } | Operation::Remember { value } => {
-                !lives(home(value.key()))
+            Operation::SetOwner(owner) if self.owner() == Some(owner) => None,
+            Operation::Flash { .. } | Operation::Regenerate | Operation::SetOwner(_) => {
+                Some(operation.doing())
             }
-            Operation::Compute { key, .. } => !lives(home(key.as_bytes())),
+            Operation::Permanent { .. } => in_place(&self.permanent),
+            Operation::Set { value, .. } | Operation::Remember { value } => {
+                in_place(home(value.key()))
+            }
+            Operation::Compute { key, .. } => in_place(home(key.as_bytes())),
             Operation::Forget { .. } | Operation::Clear => {
                 let records = [self.ordinary.live(), self.permanent.live()];
-                !records.into_iter().flatten().all(is_here)
+                records.into_iter().flatten().find_map(|live| live.record.sealed()).map(|_| SEALED)
             }
-            Operation::Now { .. } => false,
+            Operation::Now { .. } => None,
         }
     }
 

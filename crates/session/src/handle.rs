@@ -644,11 +644,13 @@ impl Inner {
         let (session, permanent) = (&carried.session, carried.permanent());
         let now = self.core.clock.now();
         let loaded = from_memory(memory, session.iter(), permanent.iter(), now);
-        let unknown = [&loaded.ordinary, &loaded.permanent].map(Standing::unknown_key);
-        state.work = Some(self.begin_work(loaded));
-        if unknown.iter().all(Option::is_none) {
+        let standings = [&loaded.ordinary, &loaded.permanent];
+        if !standings.iter().any(|standing| matches!(standing, Standing::Unknown { .. })) {
+            state.work = Some(self.begin_work(loaded));
             return Some(state);
         }
+        let unknown = standings.map(Standing::unknown_key);
+        state.work = Some(self.begin_work(loaded));
         drop(state);
         for key in unknown.into_iter().flatten() {
             self.tell_of_unusable(&Standing::Unknown { key }, now);
@@ -811,11 +813,9 @@ impl<'a> Loaded<'a> {
         if draft.ordinary.is_ended() && needs_session && !log.begins_anew() {
             return Err(Error::gone(error::Record::Session));
         }
-        if stage == Stage::Late && draft.needs_cookie(&operation) {
-            let doing = match draft.ordinary.live() {
-                Some(live) if live.record.sealed().is_some() => "changing what is in a cookie",
-                _ => operation.doing(),
-            };
+        if stage == Stage::Late
+            && let Some(doing) = draft.needs_cookie(&operation)
+        {
             return Err(Error::new(Kind::Late { doing }));
         }
         // The same owner again changes nothing, and is no login when the log is replayed.

@@ -4,9 +4,9 @@ use crate::{
     cookie::{Seals, Tokens},
     draft::{Live, Recorded, Standing},
     driver::{At, Driver},
-    error::Error,
+    error::{Error, Record as Which},
     memory::Memory,
-    record::{Nature, Record},
+    record::Record,
     stealth::{Rejection, Stealth},
     token::Token,
 };
@@ -43,9 +43,9 @@ pub(crate) async fn load<'a>(
     let show = |position: usize, at| {
         let (token, key) = (tokens[position], keys[position]);
         if position < ordinary_count {
-            loaded.meet_ordinary(judge(token, key, at, now, is_ordinary));
+            loaded.meet_ordinary(judge(token, key, at, now, Which::Session));
         } else {
-            loaded.meet_permanent(judge(token, key, at, now, is_permanent));
+            loaded.meet_permanent(judge(token, key, at, now, Which::Permanent));
         }
     };
     driver.load(&keys, show).await?;
@@ -60,12 +60,12 @@ pub(crate) fn from_memory<'a>(
     now: Timestamp,
 ) -> Loaded {
     let mut loaded = Loaded::nothing(now);
-    let found = |token: &Token, fits| {
+    let found = |token: &Token, wanted| {
         let key = token.in_process_key();
-        judge(*token, key, memory.load(&key).into(), now, fits)
+        judge(*token, key, memory.load(&key).into(), now, wanted)
     };
-    session.for_each(|token| loaded.meet_ordinary(found(token, is_ordinary)));
-    permanent.for_each(|token| loaded.meet_permanent(found(token, is_permanent)));
+    session.for_each(|token| loaded.meet_ordinary(found(token, Which::Session)));
+    permanent.for_each(|token| loaded.meet_permanent(found(token, Which::Permanent)));
     loaded
 }
 
@@ -135,31 +135,17 @@ fn consider(standing: &mut Standing, found: Standing) {
     }
 }
 
-fn is_ordinary(record: &Record) -> bool {
-    !is_permanent(record)
-}
-
-fn is_permanent(record: &Record) -> bool {
-    record.nature() == Nature::Permanent
-}
-
 /// What the clock and the record itself say of what a store holds.
 ///
-/// A store that mixes up its answers must not show anybody another's session. A record that does not fit was not
+/// A store that mixes up its answers must not show anybody another's session. A record of the other kind was not
 /// made for this cookie: it counts for nothing.
-fn judge(
-    token: Token,
-    key: StoreKey,
-    at: At,
-    now: Timestamp,
-    fits: fn(&Record) -> bool,
-) -> Standing {
+fn judge(token: Token, key: StoreKey, at: At, now: Timestamp, wanted: Which) -> Standing {
     match at {
         At::Record { bytes, version, expires_at } if now < expires_at => {
             match Record::parse(bytes) {
                 Ok(record) if record.absolute() <= now => Standing::Unknown { key },
                 Ok(record) => match record.check_key(&key) {
-                    Ok(()) if !fits(&record) => Standing::Absent,
+                    Ok(()) if record.which() != wanted => Standing::Absent,
                     Ok(()) => Standing::Live(Live { token, key, version, expires_at, record }),
                     Err(why) => Standing::Corrupt { key, why },
                 },

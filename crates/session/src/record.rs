@@ -18,9 +18,10 @@
 //! it expires; 0x80 to 0x87, a flash value of that generation with the instant at which it was made. Entries
 //! are sorted by key, then kind, each pair at most once. Fields are sorted by tag.
 
-use crate::{key::order, memory::Kept, stealth::Plain};
+use crate::{error::Record as Which, key::order, memory::Kept, stealth::Plain};
 use dframework_session_store::{StoreKey, Timestamp};
 use std::{cmp::Ordering, ops::Range, sync::Arc};
+use zeroize::Zeroize;
 
 /// The largest record, in bytes.
 pub(crate) const LARGEST_RECORD: usize = 1 << 20;
@@ -51,6 +52,7 @@ pub(crate) enum Bytes {
 }
 
 impl AsRef<[u8]> for Bytes {
+    #[inline]
     fn as_ref(&self) -> &[u8] {
         match self {
             Self::Kept(kept) => kept.bytes(),
@@ -135,6 +137,11 @@ impl<'a> Entry<'a> {
         std::str::from_utf8(self.key).unwrap_or_default()
     }
 
+    /// The entry as the record holds it.
+    pub(crate) fn raw(&self) -> &'a [u8] {
+        self.raw
+    }
+
     /// How many bytes the entry takes.
     pub(crate) fn size(&self) -> usize {
         self.raw.len()
@@ -164,6 +171,27 @@ impl<'a> Entry<'a> {
 /// The entries of a record, in their order.
 #[derive(Clone, Default)]
 pub(crate) struct Entries<'a>(&'a [u8]);
+
+impl<'a> Entries<'a> {
+    /// Goes past the plain values in front of this key, or in front of whatever else comes, and counts them.
+    #[inline]
+    pub(crate) fn pass_plain(&mut self, before: Option<&[u8]>) -> u32 {
+        let mut passed = 0;
+        while let Ok((entry, after)) = entry(self.0)
+            && entry.raw[0] == KIND_PLAIN
+            && before.is_none_or(|key| order(entry.key, key).is_lt())
+        {
+            self.0 = after;
+            passed += 1;
+        }
+        passed
+    }
+
+    /// The bytes of these entries, up to the first of those that follow.
+    pub(crate) fn until(&self, end: &Self) -> &'a [u8] {
+        &self.0[..self.0.len() - end.0.len()]
+    }
+}
 
 impl<'a> Iterator for Entries<'a> {
     type Item = Entry<'a>;
@@ -211,10 +239,10 @@ impl Writer {
         FRONT + 8 + text
     }
 
-    /// Adds an entry of another record.
-    pub(crate) fn keep(&mut self, entry: Entry<'_>) {
-        self.out.extend_from_slice(entry.raw);
-        self.entries += 1;
+    /// Adds this many entries of another record.
+    pub(crate) fn keep(&mut self, entries: &[u8], count: u32) {
+        self.out.extend_from_slice(entries);
+        self.entries += count;
     }
 
     /// Adds an entry. `text` is its name, which has `key_length` bytes, and its value behind it.
@@ -275,6 +303,11 @@ impl Written {
         }
     }
 
+    /// Overwrites it: it has been sealed, and nobody else is to read it.
+    pub(crate) fn wipe(&mut self) {
+        self.0.zeroize();
+    }
+
     /// The record where a store keeps it.
     pub(crate) fn kept_as(self, kept: Option<Kept>) -> Record {
         Record(kept.map_or_else(|| Bytes::Owned(Arc::new(self.0)), Bytes::Kept))
@@ -318,6 +351,7 @@ impl Record {
 }
 
 impl<B: AsRef<[u8]>> Record<B> {
+    #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
         self.0.as_ref()
     }
@@ -332,9 +366,16 @@ impl<B: AsRef<[u8]>> Record<B> {
         time_at(self.bytes(), 16)
     }
 
+    #[inline]
     pub(crate) fn nature(&self) -> Nature {
         // The check let no other byte pass.
         nature(self.bytes()[1]).unwrap_or(Nature::Permanent)
+    }
+
+    /// Which of a user's two records it is.
+    #[inline]
+    pub(crate) fn which(&self) -> Which {
+        if self.bytes()[1] == PERMANENT { Which::Permanent } else { Which::Session }
     }
 
     /// Whose session it is.
@@ -491,19 +532,19 @@ fn check_fields(mut fields: &[u8]) -> Result<(), &'static str> {
 
 /// The first entry, and what follows it.
 fn entry(bytes: &[u8]) -> Result<(Entry<'_>, &[u8]), &'static str> {
-    let (&[kind, key_low, key_high, a, b, c, d], rest) =
+    let (&[kind, key_low, key_high, a, b, c, d], _) =
         bytes.split_first_chunk::<FRONT>().ok_or(TRUNCATED)?;
     let key_length = usize::from(u16::from_le_bytes([key_low, key_high]));
     let value_length = u32::from_le_bytes([a, b, c, d]) as usize;
-    let time = match kind {
-        KIND_PLAIN => 0,
-        KIND_EXPIRING | KIND_FLASH..=0x87 => 8,
+    let key_start = match kind {
+        KIND_PLAIN => FRONT,
+        KIND_EXPIRING | KIND_FLASH..=0x87 => FRONT + 8,
         _ => return Err("it has an entry of an unknown kind"),
     };
-    let (_, rest) = rest.split_at_checked(time).ok_or(TRUNCATED)?;
-    let (key, rest) = rest.split_at_checked(key_length).ok_or(TRUNCATED)?;
-    let (value, rest) = rest.split_at_checked(value_length).ok_or(TRUNCATED)?;
-    let raw = &bytes[..bytes.len() - rest.len()];
+    let value_start = key_start + key_length;
+    let end = value_start.saturating_add(value_length);
+    let (raw, rest) = bytes.split_at_checked(end).ok_or(TRUNCATED)?;
+    let (key, value) = (&raw[key_start..value_start], &raw[value_start..]);
     Ok((Entry { key, value, raw }, rest))
 }
 

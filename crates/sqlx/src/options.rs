@@ -81,8 +81,9 @@ impl Options {
         let is_identifier = table.len() <= LONGEST_TABLE
             && table.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
             && table.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        // The one name that the store itself needs.
-        if is_identifier && !table.eq_ignore_ascii_case(sqlite::REGISTRY) {
+        let lower = table.to_ascii_lowercase();
+        // The store itself needs the one, SQLite the others.
+        if is_identifier && lower != sqlite::REGISTRY && !lower.starts_with("sqlite_") {
             return Ok(());
         }
         Err(StoreError::refused(format!(

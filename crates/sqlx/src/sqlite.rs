@@ -21,7 +21,10 @@ pub(crate) use operations::{
     Commit, Count, Create, DeleteExpired, End, EndOwnedBy, Find, Load, OwnedBy, Scan, Touch,
 };
 pub(crate) use schema::{Migrate, REGISTRY, schema_sql};
-use sqlx::{AssertSqlSafe, SqlitePool, pool::PoolConnection};
+use sqlx::{
+    AssertSqlSafe, SqlitePool,
+    pool::{CloseEvent, PoolConnection},
+};
 use statements::Statements;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -63,8 +66,7 @@ impl Database {
     ) -> Self {
         let file = pool.connect_options().get_filename().display().to_string();
         let statements = Statements::new(&table);
-        let busy_timeout =
-            (patience / 16).clamp(Duration::from_millis(1), Duration::from_millis(250));
+        let busy_timeout = open::busy_timeout(patience);
         Self { pool, table, file, statements, custody, busy_timeout }
     }
 
@@ -102,16 +104,19 @@ pub(crate) struct Lane {
     database: Arc<Database>,
     /// `None` before the first call, and after an error that may have harmed it.
     connection: Option<PoolConnection<sqlx::Sqlite>>,
+    /// Somebody closes the pool.
+    closed: CloseEvent,
 }
 
 impl Lane {
     pub(crate) fn new(database: Arc<Database>) -> Self {
-        Self { database, connection: None }
+        let closed = database.pool.close_event();
+        Self { database, connection: None, closed }
     }
 
     /// Carries out what reads, until the store has gone.
     pub(crate) async fn read(mut self, queue: Queue<Read>) {
-        while let Some(call) = queue.next().await {
+        while let Some(call) = self.next(&queue).await {
             match call {
                 Read::Load(job) => self.serve(job).await,
                 Read::Find(job) => self.serve(job).await,
@@ -124,7 +129,7 @@ impl Lane {
 
     /// Carries out what writes, until the store has gone.
     pub(crate) async fn write(mut self, queue: Queue<Write>) {
-        while let Some(call) = queue.next().await {
+        while let Some(call) = self.next(&queue).await {
             match call {
                 Write::Create(job) => self.serve(job).await,
                 Write::Commit(job) => self.serve(job).await,
@@ -133,6 +138,17 @@ impl Lane {
                 Write::DeleteExpired(job) => self.serve(job).await,
                 Write::EndOwnedBy(job) => self.serve(job).await,
                 Write::Migrate(job) => self.serve(job).await,
+            }
+        }
+    }
+
+    /// The next call. Whoever closes the pool waits for its connections, so one that is idle goes back.
+    async fn next<C>(&mut self, queue: &Queue<C>) -> Option<C> {
+        match self.closed.do_until(queue.next()).await {
+            Ok(call) => call,
+            Err(_) => {
+                self.connection = None;
+                queue.next().await
             }
         }
     }
@@ -162,8 +178,11 @@ impl Lane {
                 },
                 Err(failure) => failure,
             };
-            if !failure.leaves_the_connection_whole() {
-                self.connection = None;
+            if !failure.leaves_the_connection_whole()
+                && let Some(mut connection) = self.connection.take()
+            {
+                // Nor may it come back to a pool that others use.
+                connection.close_on_drop();
             }
             let may_wait = Instant::now() < job.deadline() && !job.is_abandoned();
             if !(failure.is_busy() && may_wait) {

@@ -49,6 +49,8 @@ struct Entrances {
 impl SqlStore {
     /// A store on a pool of the application, in the table `sessions`: see [`Options::over`].
     ///
+    /// Once the pool is closed, calls fail; its connections are given back at once.
+    ///
     /// ```
     /// use dframework_session_sqlx::{SqlStore, sqlx::sqlite::*};
     ///

@@ -1,9 +1,14 @@
 //! The curl lines of the README, run as they stand there against the demo.
 
-mod process;
+mod server;
 
-use process::{Demo, empty_folder, has_curl, run};
-use std::fs;
+use server::{Demo, Folder};
+use std::{
+    env, fs,
+    io::{self, Write},
+    path::Path,
+    process::{Command, Stdio},
+};
 
 const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
 
@@ -23,17 +28,18 @@ fn every_curl_line_of_the_readme_does_what_it_says() {
     let examples = examples(&text);
     assert!(!examples.is_empty(), "README.md has no console block with `$ curl` lines");
     if !has_curl() {
+        assert!(env::var("CI").as_deref() != Ok("true"), "curl is missing");
+        // Written past the macros, whose text the test runner keeps to itself.
+        let _ = writeln!(io::stderr(), "SKIPPED: curl is missing, the README's lines were not run");
         return;
     }
-    let folder = empty_folder("readme");
-    let demo = Demo::start(&folder, &[]);
-    assert_eq!(demo.said, ["driver: database"]);
+    let folder = Folder::new();
+    let demo = Demo::start(&folder);
     for example in &examples {
         let command = example.command.replace(ADDRESS, &demo.address);
-        let output = run(&command, &folder);
+        let output = run(&command, folder.path());
         assert_eq!(output, example.output, "$ {}", example.command);
     }
-    let _ = fs::remove_dir_all(&folder);
 }
 
 #[test]
@@ -71,4 +77,25 @@ fn commands(block: &[&str]) -> Vec<Example> {
         }
     }
     commands
+}
+
+fn has_curl() -> bool {
+    let output = Command::new("curl").arg("--version").stdout(Stdio::null()).status();
+    output.is_ok_and(|status| status.success())
+}
+
+/// Runs a line as a shell does, without the settings and proxies of whoever runs the test.
+fn run(command: &str, folder: &Path) -> String {
+    let output = Command::new("sh")
+        .args(["-c", command])
+        .current_dir(folder)
+        .env("HOME", folder)
+        .env("CURL_HOME", folder)
+        .env("no_proxy", "*")
+        .stdin(Stdio::null())
+        .output()
+        .expect("a shell runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "$ {command}\n{errors}");
+    String::from_utf8(output.stdout).expect("the demo answers in UTF-8")
 }

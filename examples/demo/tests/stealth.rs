@@ -1,78 +1,64 @@
-//! The demo with its sessions in their cookies: a first start, a restart, and a cookie that was copied.
+//! The demo with its sessions in their cookies: a first start, a restart, and cookies that were copied.
 
-mod process;
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use process::{Demo, empty_folder, has_curl, run};
-use std::{fs, path::Path};
+mod server;
 
-/// Starts the demo in this folder, as the README says.
-fn start(folder: &Path) -> Demo {
-    Demo::start(folder, &[("APP_SESSION_DRIVER", "stealth")])
-}
+use server::{Demo, Folder, Visitor};
+use std::fs;
 
-/// Runs curl with a jar, and with what else the line says.
-fn curl(demo: &Demo, folder: &Path, jar: &str, path: &str, more: &str) -> String {
-    run(&format!("curl -sS -c {jar} -b {jar} http://{}{path} {more}", demo.address), folder)
-}
-
-/// What the session of this jar holds.
-fn session(demo: &Demo, folder: &Path, jar: &str) -> String {
-    curl(demo, folder, jar, "/api/session", "")
+/// Starts the demo as the README says.
+fn start(folder: &Folder) -> Demo {
+    let demo = Demo::start_with(folder, &[("APP_SESSION_DRIVER", "stealth")]);
+    assert_eq!(demo.said, ["driver: stealth"]);
+    demo
 }
 
 #[test]
 fn a_first_start_makes_a_key_and_the_next_one_opens_its_cookies() {
-    if !has_curl() {
-        return;
-    }
-    let folder = empty_folder("stealth-start");
+    let (folder, mut visitor) = (Folder::new(), Visitor::new());
     let demo = start(&folder);
-    assert_eq!(demo.said, ["driver: stealth"]);
-    let key = fs::read(folder.join("data/demo.key")).expect("the demo has made a key");
-    curl(&demo, &folder, "jar", "/name", "-d name=visitor");
-    curl(&demo, &folder, "jar", "/terms", "-X POST");
-    let jar = fs::read_to_string(folder.join("jar")).expect("curl has kept cookies");
-    assert!(jar.contains("__Host-Http-session\t"), "the default name, which is secure: {jar}");
+    let key = fs::read(folder.path().join("data/demo.key")).unwrap();
+    assert!(!folder.path().join("data/sessions.db").exists());
+    assert_eq!(visitor.post(&demo, "/name", "name=visitor").status, 303);
+    assert_eq!(visitor.post(&demo, "/terms", "").status, 303);
+    demo.kill();
 
-    drop(demo);
     let demo = start(&folder);
-    let message = "you have accepted the terms";
-    let held =
-        format!("{{\"accepted_terms\":true,\"name\":\"visitor\",\"status\":\"{message}\"}}\n");
-    assert_eq!(session(&demo, &folder, "jar"), held);
-    assert!(!session(&demo, &folder, "jar").contains("status"), "a message is seen once");
-    assert_eq!(fs::read(folder.join("data/demo.key")).expect("it is still there"), key);
-    let _ = fs::remove_dir_all(&folder);
+    assert_eq!(fs::read(folder.path().join("data/demo.key")).unwrap(), key);
+    let session = visitor.session(&demo);
+    for expected in ["\"accepted_terms\":true", "\"name\":\"visitor\"", "you have accepted"] {
+        assert!(session.contains(expected), "{session}");
+    }
+    assert!(!visitor.session(&demo).contains("status"), "a message is seen once");
 }
 
 #[test]
-fn a_cookie_that_was_copied_is_nobody_after_the_logout() {
-    if !has_curl() {
-        return;
-    }
-    let folder = empty_folder("stealth-copy");
+fn a_copy_of_the_cookies_is_nobody_after_the_logout() {
+    let (folder, mut visitor) = (Folder::new(), Visitor::new());
     let demo = start(&folder);
-    curl(&demo, &folder, "jar", "/login", "-d account=42");
-    curl(&demo, &folder, "jar", "/terms", "-X POST");
-    fs::copy(folder.join("jar"), folder.join("copy")).expect("a jar can be copied");
-    curl(&demo, &folder, "jar", "/logout", "-X POST");
-    assert_eq!(session(&demo, &folder, "jar"), "{\"status\":\"you have been logged out\"}\n");
-    assert_eq!(session(&demo, &folder, "jar"), "{}\n");
-    assert_eq!(session(&demo, &folder, "copy"), "{}\n");
-    let page = curl(&demo, &folder, "copy", "/name", "-d name=thief");
-    assert_eq!(page, "This session ended a moment ago. Please try again in a minute.\n");
-    let _ = fs::remove_dir_all(&folder);
+    assert_eq!(visitor.post(&demo, "/login", "account=42").status, 303);
+    assert_eq!(visitor.post(&demo, "/terms", "").status, 303);
+    let copy = visitor.clone();
+    assert!(copy.clone().session(&demo).contains("accepted_terms"));
+    assert_eq!(visitor.post(&demo, "/logout", "").status, 303);
+    assert_eq!(visitor.session(&demo), "{\"status\":\"you have been logged out\"}\n");
+    assert_eq!(visitor.session(&demo), "{}\n");
+    assert_eq!(copy.clone().session(&demo), "{}\n");
+    let refused = copy.clone().post(&demo, "/name", "name=thief");
+    assert_eq!(refused.status, 409);
+    assert!(refused.body.starts_with("This session ended a moment ago."), "{}", refused.body);
 }
 
 #[test]
 fn the_page_says_what_this_driver_cannot_do() {
-    if !has_curl() {
-        return;
-    }
-    let folder = empty_folder("stealth-page");
+    let (folder, mut visitor) = (Folder::new(), Visitor::new());
     let demo = start(&folder);
-    let page = curl(&demo, &folder, "jar", "/", "");
+    let page = visitor.get(&demo, "/").body;
     assert!(page.contains("<dd>stealth</dd>") && page.contains("most clicks are lost"), "{page}");
     assert!(!page.contains("None is lost."));
-    let _ = fs::remove_dir_all(&folder);
+    demo.kill();
+
+    let page = visitor.get(&Demo::start(&folder), "/").body;
+    assert!(page.contains("<dd>database</dd>") && page.contains("None is lost."), "{page}");
 }

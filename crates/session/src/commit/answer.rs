@@ -94,9 +94,8 @@ impl Inner {
     /// Whether a commit now would do nothing.
     fn is_idle(&self, state: &State) -> bool {
         let Some(work) = &state.work else { return true };
-        let (draft, now) = (&work.draft, self.core.clock.now());
-        let is_due = |live| self.core.lifetimes.touch(live, now).is_some();
-        work.log.is_empty() && !draft.ordinary.live().is_some_and(is_due)
+        let is_due = |live| self.core.lifetimes.touch(live, self.core.clock.now()).is_some();
+        work.log.is_empty() && !work.draft.ordinary.live().is_some_and(is_due)
     }
 
     /// Ends the part of the request that could send cookies, and says what its head must carry.

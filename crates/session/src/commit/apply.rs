@@ -359,8 +359,12 @@ pub(super) async fn write(core: &Core, step: &mut Step, now: Timestamp) -> Resul
             new.owner = record.owner();
             let remember_until = now.saturating_add(REMEMBERED);
             new.presented = presented.map(|key| Tombstone { key, remember_until });
-            let answer = driver.create(&place.key, &new, now).await;
-            let answer = look_if_unknown(driver, answer, &place.key, record).await;
+            let answer = match driver.create(&place.key, &new, now).await {
+                Err(error) if error.outcome_is_unknown() => {
+                    look(driver, error, &place.key, record).await
+                }
+                answer => answer,
+            };
             return written(answer, place, record, *expires_at);
         }
         Step::Save { held, record, expires_at } => (&*held, None, record, *expires_at),
@@ -380,8 +384,10 @@ pub(super) async fn write(core: &Core, step: &mut Step, now: Timestamp) -> Resul
         change.move_to = Some(place.key);
         change.remember_until = now.saturating_add(REMEMBERED);
     }
-    let answer = driver.commit(&held.key, held.version, &change).await;
-    let answer = look_if_unknown(driver, answer, &place.key, record).await;
+    let answer = match driver.commit(&held.key, held.version, &change).await {
+        Err(error) if error.outcome_is_unknown() => look(driver, error, &place.key, record).await,
+        answer => answer,
+    };
     match written(answer, place, record, expires_at) {
         Ok(Written::Live(..)) if retires => Ok(Written::Ended),
         written => written,
@@ -421,19 +427,15 @@ fn written(
 }
 
 /// Where the answer of a store does not say what happened, one look at the place does.
-async fn look_if_unknown(
+async fn look(
     driver: &Driver,
-    answer: Result<Answer, StoreError>,
+    error: StoreError,
     key: &StoreKey,
     record: &record::Written,
 ) -> Result<Answer, StoreError> {
-    match answer {
-        Err(error) if error.outcome_is_unknown() => match find_again(driver, key, record).await {
-            Some(version) => Ok((Outcome::Committed(version), None)),
-            None => Err(error),
-        },
-        answer => answer,
-    }
+    // In a box: it is rare, and would make the future of every commit larger.
+    let version = Box::pin(find_again(driver, key, record)).await.ok_or(error)?;
+    Ok((Outcome::Committed(version), None))
 }
 
 /// The version of exactly this record at this key, if it is there.

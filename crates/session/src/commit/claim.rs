@@ -47,7 +47,10 @@ impl Inner {
             return Err(Error::new(Kind::Unsupported { doing: "claiming", why }));
         }
         let _one_at_a_time = self.turn.take().await;
-        but_gone(self.let_expire().await)?;
+        let now = self.core.clock.now();
+        if self.state().work.as_ref().is_some_and(|work| work.has_expired(now)) {
+            but_gone(self.load_again().await)?;
+        }
         let mut queued = None;
         for round in 0..self.core.driver.rounds() {
             let Some(Claimable { json, layer }) = self.claimable(key, &check)? else {
@@ -112,7 +115,7 @@ impl Inner {
         header.stamp = self.core.stamp()?;
         let mut record = Writer::new(&header, live.record.bytes().len());
         let stays = |entry: &Entry<'_>| entry.key != key.as_bytes() || !draft.can_forget(entry);
-        live.record.entries().filter(stays).for_each(|entry| record.keep(entry));
+        live.record.entries().filter(stays).for_each(|entry| record.keep(entry.raw(), 1));
         let is_empty = record.is_empty();
         // It is smaller than the record that it replaces.
         let record = record.finish();

@@ -180,6 +180,7 @@ impl Lifetimes {
 
     /// Until when the use of a session now lets it live, if that is longer than what is stored. What has expired
     /// stays so.
+    #[inline]
     pub(super) fn touch(self, live: &Live, now: Timestamp) -> Option<Timestamp> {
         let expires_at = self.idle_deadline(now, live.record.absolute());
         (expires_at > live.expires_at && now < live.expires_at).then_some(expires_at)

@@ -21,26 +21,34 @@ pub(super) fn write(
     step: &mut Step,
     now: Timestamp,
 ) -> Result<Written, Error> {
+    let written = carry_out(core, stealth, step, now);
+    if let Step::Create { record, .. }
+    | Step::Save { record, .. }
+    | Step::Replace { record, .. }
+    | Step::Retire { record, .. } = step
+    {
+        record.wipe();
+    }
+    written
+}
+
+fn carry_out(
+    core: &Core,
+    stealth: &Stealth,
+    step: &Step,
+    now: Timestamp,
+) -> Result<Written, Error> {
     match step {
         Step::Nothing => Ok(Written::Nothing),
         Step::Touch { key, expires_at } => Ok(touch(core, stealth, key, *expires_at, now)),
         Step::Create { record, expires_at, .. } => {
-            let live = match record.nature() {
-                Nature::Permanent => {
-                    stealth.make_permanent(Id::New, record.bytes(), *expires_at, now)
-                }
-                Nature::Ordinary { .. } => stealth.make_session(Id::New, record, *expires_at, now),
-            }?;
+            let live = stealth.make(Id::New, record, *expires_at, now)?;
             let line = line(core, stealth, &live, now)?;
             Ok(Written::Live(live, Some(line)))
         }
         Step::Save { held, record, expires_at } => {
             let Some(former) = &held.sealed else { return Ok(Written::Lost) };
-            let id = Id::Same(former);
-            let live = match record.nature() {
-                Nature::Permanent => stealth.make_permanent(id, record.bytes(), *expires_at, now),
-                Nature::Ordinary { .. } => stealth.make_session(id, record, *expires_at, now),
-            }?;
+            let live = stealth.make(Id::Same(former), record, *expires_at, now)?;
             let line = line(core, stealth, &live, now)?;
             if !stealth.is_fine(former, now) {
                 return Ok(Written::Lost);
@@ -49,7 +57,7 @@ pub(super) fn write(
         }
         Step::Replace { former, record, expires_at } => {
             let former = &former.record;
-            let live = stealth.make_session(Id::After(former), record, *expires_at, now)?;
+            let live = stealth.make(Id::After(former), record, *expires_at, now)?;
             let line = line(core, stealth, &live, now)?;
             match stealth.end(former, now) {
                 End::Now => Ok(Written::Live(live, Some(line))),

@@ -53,15 +53,24 @@ impl Contents {
         }
     }
 
-    /// Writes what this request has put, or nothing, in the place of a value.
-    fn replace(&mut self, entry: Entry<'_>, put: &Placed<'_>) {
-        let is_same = |named: &Named| put.sort == entry.sort() && named.json() == entry.value;
-        if put.named.is_some_and(is_same) {
-            self.record.keep(entry);
-        } else {
-            self.add(put);
-            self.changed = true;
+    /// Writes loaded entries that stay, up to the one at `end`.
+    fn keep(&mut self, run: &Run<'_>, end: &Entries<'_>) {
+        if run.count > 0 {
+            self.record.keep(run.from.until(end), run.count);
         }
+    }
+}
+
+/// Loaded entries that stay and stand side by side: they are written in one piece.
+struct Run<'a> {
+    from: Entries<'a>,
+    count: u32,
+}
+
+impl<'a> Run<'a> {
+    /// None yet, from here on.
+    fn from(from: &Entries<'a>) -> Self {
+        Self { from: from.clone(), count: 0 }
     }
 }
 
@@ -71,6 +80,14 @@ struct Placed<'a> {
     sort: Sort,
     /// `None` where nothing is to be.
     named: Option<&'a Named>,
+}
+
+impl Placed<'_> {
+    /// Whether the value says what an entry says already.
+    fn says(&self, entry: &Entry<'_>) -> bool {
+        let is_same = |named: &Named| self.sort == entry.sort() && named.json() == entry.value;
+        self.named.is_some_and(is_same)
+    }
 }
 
 impl Put {
@@ -112,6 +129,10 @@ impl Names<'_> {
     /// Whether this name is among them. The next one that is asked for stands behind it.
     #[inline]
     fn has(&mut self, key: &[u8]) -> bool {
+        self.next.is_some() && self.look_for(key)
+    }
+
+    fn look_for(&mut self, key: &[u8]) -> bool {
         while let Some(next) = &self.next {
             match order(next.key, key) {
                 Ordering::Less => self.next = self.rest.next(),
@@ -196,30 +217,43 @@ impl Draft {
         let placed = |put| Put::placed_in(put, layer, message, &stale);
         let mut puts = self.puts.iter().filter_map(placed).peekable();
         let mut permanent = Names { next: permanent.next(), rest: permanent };
-        'entries: for entry in record.map(Record::entries).unwrap_or_default() {
+        let mut rest = record.map(Record::entries).unwrap_or_default();
+        let mut run = Run::from(&rest);
+        'entries: loop {
+            if !hidden && permanent.next.is_none() {
+                // Most values are nobody's business: they stay.
+                run.count += rest.pass_plain(puts.peek().map(|put| put.key));
+            }
+            let here = rest.clone();
+            let Some(entry) = rest.next() else { break };
             let is_stale = stale(entry.sort());
             while let Some((order, put)) = next_up_to(&mut puts, entry.place()) {
-                match order {
-                    Ordering::Equal if !is_stale && !entry.is_message() => {
-                        contents.replace(entry, &put);
-                        continue 'entries;
-                    }
-                    Ordering::Equal => {
-                        contents.add(&put);
-                        continue 'entries;
-                    }
-                    _ => contents.add(&put),
+                if order.is_eq() && !is_stale && !entry.is_message() && put.says(&entry) {
+                    run.count += 1;
+                    continue 'entries;
+                }
+                contents.keep(&run, &here);
+                run = Run::from(&here);
+                contents.add(&put);
+                if order.is_eq() {
+                    // Its place is taken, by another value or by nothing.
+                    contents.changed |= !is_stale;
+                    run = Run::from(&rest);
+                    continue 'entries;
                 }
             }
             // A message that is taken away goes at once, and not only as its companion does.
             let taken_away = entry.is_message() && (hidden || self.replaces_message(&entry));
             let goes = hidden || !entry.is_message() && permanent.has(entry.key);
-            if taken_away || goes && !is_stale {
-                contents.changed = true;
-            } else if !is_stale {
-                contents.record.keep(entry);
+            contents.changed |= taken_away || goes && !is_stale;
+            if taken_away || goes || is_stale {
+                contents.keep(&run, &here);
+                run = Run::from(&rest);
+            } else {
+                run.count += 1;
             }
         }
+        contents.keep(&run, &rest);
         puts.for_each(|put| contents.add(&put));
         contents
     }

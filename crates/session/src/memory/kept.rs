@@ -23,8 +23,8 @@ struct Header {
     /// In milliseconds. Atomic because a touch raises it in place, under readers that hold the entry.
     expires_at: AtomicU64,
     /// The bytes behind the header are the record, the owner and the label, in this order.
+    record_len: u32,
     owner_len: u16,
-    meta_len: u16,
     kind: Kind,
 }
 
@@ -41,8 +41,8 @@ pub(super) struct Content<'a> {
     bytes: &'a [u8],
     owner: Option<&'a [u8]>,
     meta: &'a [u8],
+    record_len: u32,
     owner_len: u16,
-    meta_len: u16,
     expires_at: Timestamp,
 }
 
@@ -56,12 +56,14 @@ impl<'a> Content<'a> {
         let owner = owner.map(str::as_bytes);
         let too_long = |_| StoreError::refused("an owner or a label is longer than 65535 bytes");
         let owner_len = owner.map_or(0, <[u8]>::len).try_into().map_err(too_long)?;
-        let meta_len = meta.len().try_into().map_err(too_long)?;
-        Ok(Self { bytes, owner, meta, owner_len, meta_len, expires_at })
+        u16::try_from(meta.len()).map_err(too_long)?;
+        let too_large = |_| StoreError::refused("a record is larger than 4 GiB");
+        let record_len = bytes.len().try_into().map_err(too_large)?;
+        Ok(Self { bytes, owner, meta, record_len, owner_len, expires_at })
     }
 
     pub(super) fn size(&self) -> Size {
-        let bytes = self.bytes.len() + usize::from(self.owner_len) + usize::from(self.meta_len);
+        let bytes = self.bytes.len() + usize::from(self.owner_len) + self.meta.len();
         Size { records: 1, bytes: FIXED + bytes }
     }
 }
@@ -78,11 +80,11 @@ impl Kept {
             version,
             created,
             expires_at: AtomicU64::new(content.expires_at.as_millis()),
+            record_len: content.record_len,
             owner_len: content.owner_len,
-            meta_len: content.meta_len,
             kind: if content.owner.is_some() { Kind::Owned } else { Kind::Ownerless },
         };
-        if content.owner_len == 0 && content.meta_len == 0 {
+        if content.owner_len == 0 && content.meta.is_empty() {
             return Self(ThinArc::from_header_and_slice(header, content.bytes));
         }
         // The allocation is filled from one slice; joining the three first costs less than filling it byte by
@@ -97,14 +99,15 @@ impl Kept {
             version: Version(0),
             created: remember_until,
             expires_at: AtomicU64::new(remember_until.as_millis()),
+            record_len: 0,
             owner_len: 0,
-            meta_len: 0,
             kind: Kind::Tombstone,
         };
         Self(ThinArc::from_header_and_slice(header, &[]))
     }
 
     /// The record, as it was committed; nothing for a tombstone.
+    #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0.slice[..self.owner_start()]
     }
@@ -182,10 +185,10 @@ impl Kept {
     }
 
     fn owner_start(&self) -> usize {
-        self.meta_start() - usize::from(self.header().owner_len)
+        self.header().record_len as usize
     }
 
     fn meta_start(&self) -> usize {
-        self.0.slice.len() - usize::from(self.header().meta_len)
+        self.owner_start() + usize::from(self.header().owner_len)
     }
 }

@@ -178,11 +178,24 @@ impl Stealth {
         revoked.by
     }
 
-    /// A session whose record is this, with the id of the former one, or with a new one.
+    /// What a record is that is to be sealed: with the id of the former one, or with a new one.
     ///
     /// A new one is after everything that has been revoked by now, so `former` is to be looked at only afterwards:
     /// what is revoked from now on reaches both.
-    pub(crate) fn make_session(
+    pub(crate) fn make(
+        &self,
+        id: Id<'_>,
+        record: &Written,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Live, Error> {
+        match record.nature() {
+            Nature::Ordinary { .. } => self.make_session(id, record, expires_at, now),
+            Nature::Permanent => self.make_permanent(id, record.bytes(), expires_at, now),
+        }
+    }
+
+    fn make_session(
         &self,
         id: Id<'_>,
         record: &Written,

@@ -73,8 +73,9 @@ fn apply(headers: &mut HeaderMap, changes: HeadChanges) {
         }
     }
     let cache_control = match changes.cache_control {
-        // Of a literal, the compiler sees that it is a valid value.
-        Some("private") => Some(HeaderValue::from_static("private")),
+        // The compiler checks that these are valid values, so no request does.
+        Some("private") => Some(const { HeaderValue::from_static("private") }),
+        Some("no-store") => Some(const { HeaderValue::from_static("no-store") }),
         other => other.map(HeaderValue::from_static),
     };
     if let Some(cache_control) = cache_control {
@@ -87,7 +88,7 @@ fn apply(headers: &mut HeaderMap, changes: HeadChanges) {
 
 /// Adds `Cookie` to what the response varies by, unless it is said already.
 fn vary_by_cookie(headers: &mut HeaderMap) {
-    let cookie = HeaderValue::from_static("Cookie");
+    let cookie = const { HeaderValue::from_static("Cookie") };
     match headers.entry(header::VARY) {
         Entry::Vacant(none) => {
             none.insert(cookie);

@@ -13,6 +13,7 @@ use dframework_session::{
             },
         },
     },
+    store::Store,
 };
 use sha2::{Digest, Sha256};
 use std::{
@@ -35,8 +36,38 @@ impl Folder {
         Self(path)
     }
 
+    pub(crate) fn make(&self) {
+        fs::create_dir_all(&self.0).unwrap();
+    }
+
+    pub(crate) fn file(&self) -> PathBuf {
+        self.0.join("sessions.db")
+    }
+
     fn url(&self) -> String {
-        format!("sqlite://{}/sessions.db", self.0.display())
+        format!("sqlite://{}", self.file().display())
+    }
+
+    /// Connections that do not wait for the disk: nobody pulls the plug here.
+    fn options(&self) -> SqliteConnectOptions {
+        SqliteConnectOptions::new()
+            .filename(self.file())
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Off)
+    }
+
+    /// A store of its own, with its table.
+    pub(crate) async fn store(&self, table: &str) -> SqlStore {
+        self.store_with(table, self.options()).await
+    }
+
+    async fn store_with(&self, table: &str, options: SqliteConnectOptions) -> SqlStore {
+        self.make();
+        let pool = SqlitePoolOptions::new().max_connections(4).connect_lazy_with(options);
+        let store = SqlStore::options().table(table).over(pool).unwrap();
+        store.migrate().await.unwrap();
+        store
     }
 
     /// A connection beside those of the sessions.
@@ -56,18 +87,10 @@ impl Drop for Folder {
     }
 }
 
-/// Sessions in a database of their own, on a pool that does not wait for the disk: nobody pulls the plug here.
+/// Sessions in a database of their own.
 pub(crate) async fn in_a_database() -> Bench {
     let (clock, folder) = (Clock::manual(), Folder::new());
-    fs::create_dir_all(&folder.0).unwrap();
-    let options = SqliteConnectOptions::new()
-        .filename(folder.0.join("sessions.db"))
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Off);
-    let pool = SqlitePoolOptions::new().max_connections(4).connect_lazy_with(options);
-    let store = SqlStore::new(pool);
-    store.migrate().await.unwrap();
+    let store = folder.store("sessions").await;
     // The sessions hold their hook, and the hook holds the folder.
     let config = Config::new().clock(clock.clone()).on_event(move |_| {
         let _ = &folder;
@@ -103,7 +126,7 @@ async fn refused(config: Config) -> (Error, String) {
 #[tokio::test]
 async fn what_cannot_be_opened_is_named() {
     let (clock, folder) = (Clock::manual(), Folder::new());
-    fs::create_dir_all(&folder.0).unwrap();
+    folder.make();
     let no_folder = folder.0.join("no_folder");
     fs::write(&no_folder, "a file, and no SQLite database").unwrap();
 
@@ -116,6 +139,57 @@ async fn what_cannot_be_opened_is_named() {
     let (error, text) = refused(folder.config(&clock).database_url(itself)).await;
     assert!(error.is_unavailable(), "{text}");
     assert!(text.contains("no_folder is no SQLite database"), "{text}");
+}
+
+#[tokio::test]
+async fn a_table_of_a_newer_version_or_of_somebody_else_is_refused_at_the_start() {
+    let (clock, folder) = (Clock::manual(), Folder::new());
+    drop(Sessions::connect(&folder.config(&clock)).await.unwrap());
+    let mut file = folder.connect().await;
+    let newer = "UPDATE dframework_session_schema SET version = 2";
+    sqlx::query(newer).execute(&mut file).await.unwrap();
+    let (error, text) = refused(folder.config(&clock)).await;
+    assert!(error.is_unavailable() && text.contains("made by a newer one"), "{text}");
+    sqlx::query("CREATE TABLE users (id INTEGER)").execute(&mut file).await.unwrap();
+    let (error, text) = refused(folder.config(&clock).table("users")).await;
+    assert!(error.is_unavailable() && text.contains("not made by this library"), "{text}");
+}
+
+#[tokio::test]
+async fn a_full_database_is_503_for_writes_and_works_again_once_there_is_room() {
+    let (clock, folder) = (Clock::manual(), Folder::new());
+    let options = folder.options().pragma("max_page_count", "40");
+    let store = folder.store_with("sessions", options).await;
+    let config = Config::new().clock(clock.clone());
+    let sessions = Sessions::from_store(store.clone(), &config).unwrap();
+    let bench = Bench { driver: "database", sessions, clock };
+    let mut jars = Vec::new();
+    let refused = loop {
+        let mut jar = Jar::default();
+        let handle = bench.open(&jar, Client::Plain, "POST");
+        handle.set("text", "x".repeat(10_000)).await.unwrap();
+        match bench.answer(&mut jar, &handle, 200).await {
+            Ok(_) => jars.push(jar),
+            Err(refused) => {
+                assert_eq!(jar, Jar::default(), "no cookie without a session");
+                break refused.error;
+            }
+        }
+    };
+    assert_eq!(refused.status(), 503, "{refused}");
+    assert!(in_full(&refused).contains("has no room, or its disk is full"), "{refused}");
+    for jar in &jars {
+        assert!(bench.read(jar, "text").await.is_some(), "what was answered is there");
+    }
+    // Whoever logs out is out, and that is room for others.
+    let mut leaving = jars.remove(0);
+    bench.ok(&mut leaving, async |session| session.destroy().await).await;
+    bench.visitor().await;
+    // So is what has expired.
+    bench.clock.advance(DAY);
+    while store.delete_expired(bench.clock.now(), 500).await.unwrap() > 0 {}
+    let mut jar = Jar::default();
+    bench.ok(&mut jar, async |session| session.set("text", "x".repeat(10_000)).await).await;
 }
 
 #[tokio::test]
@@ -214,12 +288,19 @@ async fn with_the_last_sessions_the_database_is_closed() {
     let sessions = Sessions::connect(&folder.config(&clock)).await.unwrap();
     let bench = Bench { driver: "database", sessions: sessions.clone(), clock };
     bench.visitor().await;
-    let log = folder.0.join("sessions.db-wal");
+    // Nobody has it for himself while others have it open.
+    let is_closed = async || {
+        let options = folder.options().pragma("locking_mode", "EXCLUSIVE");
+        let options = options.busy_timeout(Duration::ZERO);
+        let Ok(mut file) = SqliteConnection::connect_with(&options).await else { return false };
+        let alone = sqlx::query("BEGIN IMMEDIATE").execute(&mut file).await.is_ok();
+        file.close().await.unwrap();
+        alone
+    };
     drop(bench);
-    assert!(log.exists(), "a clone is left");
+    assert!(!is_closed().await, "a clone is left");
     drop(sessions);
-    // Whoever closes a database last takes its log away.
-    until(async || !log.exists()).await;
+    until(is_closed).await;
 }
 
 /// Waits for what others bring about.

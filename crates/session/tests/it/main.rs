@@ -22,6 +22,8 @@ mod foreign;
 mod half_way;
 mod instructions;
 mod interleaving;
+#[cfg(feature = "sqlite")]
+mod killed;
 mod layers;
 mod lifecycle;
 mod lifetimes;

@@ -1,10 +1,13 @@
 //! One fault at a time, or a whole outage: a step is done whole or not at all, and its answer tells which.
 
 use crate::{
-    stores::{Fault, Probe, Verb, in_a_probe},
+    stores::{Fault, Verb, in_a_probe},
     support::{Bench, Client, HOUR, Jar},
 };
-use dframework_session::{Config, Error, Sessions};
+use dframework_session::{
+    Config, Error, Sessions,
+    store::{Store, testing},
+};
 use serde_json::json;
 
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -51,7 +54,7 @@ async fn attempt(bench: &Bench, jar: &mut Jar, step: Step) -> Result<(), Error> 
 }
 
 /// Goes through all steps, each again when it failed, and looks after each what the store holds.
-async fn walk(store: &Probe, bench: &Bench, case: &str) {
+async fn walk<S: Store + Clone>(store: &testing::Probe<S>, bench: &Bench, case: &str) {
     // A look that meets no faults and leaves no trace.
     let config = Config::new().clock(bench.clock.clone());
     let sessions = Sessions::from_store(store.below().clone(), &config).unwrap();
@@ -106,6 +109,31 @@ async fn whichever_call_fails_a_step_is_done_whole_or_not_at_all() {
     for fault in Fault::FAILURES {
         for (number, verb) in calls.iter().enumerate() {
             let (store, bench) = in_a_probe();
+            store.fail_nth(number, fault);
+            let case = format!("{fault:?} of call {number}, {verb:?},");
+            walk(&store, &bench, &case).await;
+            assert!(!store.mend(), "{case} did not come");
+        }
+    }
+}
+
+/// On the clock of the machine, so without the faults that take time.
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn whichever_answer_of_a_database_is_lost_a_step_is_done_whole_or_not_at_all() {
+    use crate::{database, support::in_a_store};
+
+    let folder = database::Folder::new();
+    let in_a_probe = async |table: &str| {
+        let store = testing::Probe::over(folder.store(table).await);
+        (store.clone(), in_a_store(store))
+    };
+    let (store, sound) = in_a_probe("sound").await;
+    walk(&store, &sound, "sound").await;
+    let calls = store.take_verbs();
+    for fault in [Fault::Unavailable, Fault::LostBefore, Fault::LostAfter] {
+        for (number, verb) in calls.iter().enumerate() {
+            let (store, bench) = in_a_probe(&format!("{fault:?}_{number}")).await;
             store.fail_nth(number, fault);
             let case = format!("{fault:?} of call {number}, {verb:?},");
             walk(&store, &bench, &case).await;

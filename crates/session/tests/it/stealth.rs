@@ -687,11 +687,11 @@ pub(crate) async fn told() -> Vec<(&'static str, Vec<Event>)> {
     let ahead = usual().await;
     ahead.clock.advance(HOUR);
     let version = format!("Ag{}", &sealed[2..]);
-    let last = if sealed.ends_with('A') { "Q" } else { "A" };
+    let other = if &sealed[80..81] == "A" { "Q" } else { "A" };
     for (what, value) in [
         ("no seal", "no.seal".to_owned()),
         ("another version", version),
-        ("an altered one", format!("{}{last}{}", &sealed[..80], &sealed[81..])),
+        ("an altered one", format!("{}{other}{}", &sealed[..80], &sealed[81..])),
         ("one of another key", stranger.visitor().await.session().unwrap().to_owned()),
         ("one of the future", ahead.visitor().await.session().unwrap().to_owned()),
     ] {

@@ -44,6 +44,7 @@ mod code {
     pub(super) const CORRUPT: i32 = 11;
     pub(super) const FULL: i32 = 13;
     pub(super) const CANTOPEN: i32 = 14;
+    pub(super) const PROTOCOL: i32 = 15;
     pub(super) const TOOBIG: i32 = 18;
     pub(super) const CONSTRAINT: i32 = 19;
     pub(super) const AUTH: i32 = 23;
@@ -61,7 +62,8 @@ impl From<Error> for Failure {
             };
         };
         match code {
-            code::BUSY | code::LOCKED => Self::Busy(error),
+            // The last one: SQLite has lost the race for a place in the log too often.
+            code::BUSY | code::LOCKED | code::PROTOCOL => Self::Busy(error),
             code::CONSTRAINT if is_taken_key(&error) => Self::Taken,
             code::FULL => Self::Full(error),
             _ => match refusal(code) {

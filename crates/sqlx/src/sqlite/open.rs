@@ -19,11 +19,12 @@ pub(crate) async fn open(url: &str, patience: Duration) -> Result<SqlitePool, St
         .journal_mode(SqliteJournalMode::Wal)
         // A logout that was answered must not be undone by a power failure.
         .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(patience)
+        .busy_timeout(busy_timeout(patience))
         .disable_statement_logging();
     let pool = SqlitePoolOptions::new()
         .max_connections(LANES)
-        .acquire_timeout(patience)
+        // Long, so that whoever waits in vain hears of the lock and not of the pool.
+        .acquire_timeout(patience * 2)
         .idle_timeout(None)
         .max_lifetime(None)
         .connect_lazy_with(options);
@@ -38,6 +39,11 @@ pub(crate) async fn open(url: &str, patience: Duration) -> Result<SqlitePool, St
             Err(failure) => return Err(failure.into_opening_error(&file)),
         }
     }
+}
+
+/// How long SQLite itself waits for a lock before it is looked whether anybody still waits.
+pub(super) fn busy_timeout(patience: Duration) -> Duration {
+    (patience / 16).clamp(Duration::from_millis(1), Duration::from_millis(250))
 }
 
 fn parse(url: &str) -> Result<SqliteConnectOptions, StoreError> {
@@ -60,7 +66,9 @@ fn parse(url: &str) -> Result<SqliteConnectOptions, StoreError> {
 
 /// Makes the folder and the file, unless the URL says that they must be there.
 fn prepare(file: &Path, url: &str) -> Result<(), StoreError> {
-    if url.contains("mode=") || file.exists() {
+    let parameters = url.split_once('?').map_or("", |(_, parameters)| parameters);
+    let must_exist = parameters.split('&').any(|one| one == "mode=rw" || one == "mode=ro");
+    if must_exist || file.exists() {
         return Ok(());
     }
     if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {

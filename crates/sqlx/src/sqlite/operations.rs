@@ -3,7 +3,7 @@
 use super::{
     Database,
     failure::{Access, Failure},
-    statements::MOST_KEYS,
+    statements::{MOST_KEYS, Statements},
 };
 use dframework_session_store::{
     Change, Entry, Loaded, NewRecord, Outcome, Page, SessionId, StoreKey, Stored, Timestamp,
@@ -252,9 +252,18 @@ impl Operation for Commit {
         if let Some(to) = self.move_to {
             return transaction(connection, Move { commit: self, version, to, database }).await;
         }
-        let query = bind_key(sqlx::query(database.statements.commit.clone()), &self.key);
-        let done = self.record.bind(query.bind(version)).execute(connection).await?;
-        Ok(self.outcome(done.rows_affected()))
+        // Most saves change the payload alone. Either statement compares the version and is whole by itself.
+        let Statements { save, commit, .. } = &database.statements;
+        let mut rows = 0;
+        for statement in [save, commit] {
+            let query = bind_key(sqlx::query(statement.clone()), &self.key);
+            let query = self.record.bind(query.bind(version));
+            rows = query.execute(&mut *connection).await?.rows_affected();
+            if rows > 0 {
+                break;
+            }
+        }
+        Ok(self.outcome(rows))
     }
 }
 

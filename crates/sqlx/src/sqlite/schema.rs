@@ -30,9 +30,9 @@ CREATE TABLE \"{table}\" (
     owner TEXT,
     meta BLOB NOT NULL,
     payload BLOB                                            -- none: a tombstone
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE INDEX \"{table}_expires_at\" ON \"{table}\" (expires_at);
-CREATE INDEX \"{table}_owner\" ON \"{table}\" (owner) WHERE owner IS NOT NULL;
+CREATE INDEX \"{table}_owner\" ON \"{table}\" (owner, key) WHERE owner IS NOT NULL;
 "];
 
 /// What makes the table of the current version where there is none.
@@ -113,5 +113,66 @@ async fn version(
         None => Err(Failure::Schema(format!(
             "the table \"{table}\" was not made by this library: name another one"
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sqlx::Connection;
+
+    /// A version to come: a column more, and something in it for what is there.
+    const NEXT: &str =
+        "ALTER TABLE \"{table}\" ADD COLUMN more INTEGER; UPDATE \"{table}\" SET more = 7;";
+
+    async fn upgrade(
+        connection: &mut SqliteConnection,
+        steps: &[&str],
+    ) -> Result<(), &'static str> {
+        let upgraded = transaction(connection, Upgrade { table: "sessions", steps }).await;
+        upgraded.map_err(|failure| match failure {
+            Failure::Schema(_) => "schema",
+            _ => "failed",
+        })
+    }
+
+    async fn query<T>(connection: &mut SqliteConnection, sql: &'static str) -> Option<T>
+    where
+        T: for<'r> sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite> + Send + Unpin,
+    {
+        sqlx::query_scalar(sql).fetch_one(connection).await.ok()
+    }
+
+    const ROW: &str =
+        "INSERT INTO sessions VALUES (zeroblob(32), 1, 0, 0, NULL, x'', x'00') RETURNING version";
+    const VERSION: &str = "SELECT version FROM dframework_session_schema";
+
+    #[tokio::test]
+    async fn an_older_table_is_brought_up_to_date_with_what_is_in_it() -> Result<(), sqlx::Error> {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await?;
+        assert_eq!(upgrade(&mut connection, STEPS).await, Ok(()));
+        assert_eq!(query(&mut connection, ROW).await, Some(1_i64));
+        let steps = [STEPS, &[NEXT]].concat();
+        for _ in 0..2 {
+            assert_eq!(upgrade(&mut connection, &steps).await, Ok(()));
+            assert_eq!(query(&mut connection, "SELECT more FROM sessions").await, Some(7_i64));
+            assert_eq!(query(&mut connection, VERSION).await, Some(2_i64));
+        }
+        // Going back is refused.
+        assert_eq!(upgrade(&mut connection, STEPS).await, Err("schema"));
+        assert_eq!(query(&mut connection, VERSION).await, Some(2_i64));
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn an_upgrade_that_fails_half_way_changes_nothing() -> Result<(), sqlx::Error> {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await?;
+        assert_eq!(upgrade(&mut connection, STEPS).await, Ok(()));
+        assert_eq!(query(&mut connection, ROW).await, Some(1_i64));
+        let steps = [STEPS, &[NEXT, "SELECT none FROM \"{table}\""]].concat();
+        assert_eq!(upgrade(&mut connection, &steps).await, Err("failed"));
+        assert_eq!(query::<i64>(&mut connection, "SELECT more FROM sessions").await, None);
+        assert_eq!(query(&mut connection, VERSION).await, Some(1_i64));
+        Ok(())
     }
 }

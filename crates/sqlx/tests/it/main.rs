@@ -2,4 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod contract;
+mod faults;
+mod opening;
+mod schema;
+mod sharing;
 mod support;
