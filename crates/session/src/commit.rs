@@ -224,6 +224,9 @@ impl Inner {
         for round in 0..core.driver.rounds() {
             let Planned { plan, mark, now, .. } = planned;
             let applied = apply(core, &self.request, plan, progress, *now).await;
+            if core.driver.stealth().is_some() {
+                seal::wipe(plan);
+            }
             if !applied.as_ref().is_err_and(Error::outcome_is_unknown) {
                 progress.done.unsettled = None;
             }

@@ -175,7 +175,8 @@ pub enum SameSite {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Revocation {
-    /// By a list in the memory of this process: final here, unknown to other instances and after a restart.
+    /// By a list that the clones of one [`Sessions`](crate::Sessions) share: final there, unknown to other instances, to a
+    /// second `connect`, and after a restart.
     Process,
     /// Not at all: a logout removes the cookie from the browser, and whoever has copied it before stays logged in.
     Off,

@@ -5,6 +5,7 @@
 
 use crate::{
     config::{CookieSettings, SameSite},
+    record::Nature,
     stealth::{self, Plain},
     token::Token,
 };
@@ -52,21 +53,21 @@ pub(crate) struct Carried {
     permanent: Option<Box<Permanent>>,
     /// Bit n: the companion `.f<n>`.
     pub(crate) flash: u8,
-    /// Whether the companion `.t` was there.
-    pub(crate) activity: bool,
+    /// How often the companion `.t` was there.
+    pub(crate) activity: u8,
     /// What is sealed in the cookies, until somebody opens it.
     pub(crate) seals: Option<Box<Seals>>,
 }
 
-/// The sealed values of a request, decoded: at most four of each cookie. `None` where one is no seal for certain.
+/// The sealed values of a request, decoded: of each cookie at most four that can be seals.
 #[derive(Default)]
 pub(crate) struct Seals {
-    pub(crate) session: Values,
-    pub(crate) permanent: Values,
-    pub(crate) activity: Values,
+    pub(crate) session: SmallVec<[Plain; 1]>,
+    pub(crate) permanent: SmallVec<[Plain; 1]>,
+    pub(crate) activity: SmallVec<[Plain; 1]>,
+    /// There was also what can be none.
+    pub(crate) malformed: bool,
 }
-
-pub(crate) type Values = SmallVec<[Option<Plain>; 1]>;
 
 /// What the companion `.p` brought.
 #[derive(Default)]
@@ -106,10 +107,6 @@ impl Tokens {
             Some(token) if self.more.len() + 1 < MOST_CANDIDATES => self.more.push(token),
             _ => {}
         }
-    }
-
-    fn is_duplicated(&self) -> bool {
-        self.seen > 1
     }
 
     /// Takes the tokens away: what was carried is no session.
@@ -164,24 +161,7 @@ impl Cookies {
                 }
             }
         }
-        let mut doubled = false;
-        if self.is_unique {
-            if let Some(seals) = &mut carried.seals {
-                for values in [&mut seals.session, &mut seals.permanent, &mut seals.activity] {
-                    if values.len() > 1 {
-                        values.clear();
-                        doubled = true;
-                    }
-                }
-            }
-            let permanent = carried.permanent.as_mut().map(|permanent| &mut permanent.tokens);
-            for tokens in [Some(&mut carried.session), permanent].into_iter().flatten() {
-                if tokens.is_duplicated() {
-                    tokens.refuse();
-                    doubled = true;
-                }
-            }
-        }
+        let doubled = self.is_unique && carried.refuse_duplicates();
         (carried, doubled)
     }
 
@@ -272,6 +252,16 @@ impl Cookies {
     }
 }
 
+impl From<Nature> for Which {
+    /// The cookie that brings a record.
+    fn from(nature: Nature) -> Self {
+        match nature {
+            Nature::Ordinary { .. } => Self::Session,
+            Nature::Permanent => Self::Permanent,
+        }
+    }
+}
+
 impl Which {
     /// What follows the name of the session cookie in its own.
     fn companion(self) -> &'static str {
@@ -313,34 +303,55 @@ impl Carried {
                 permanent.tokens.add(token);
             }
             [b'.', b'f', digit @ b'0'..=b'7'] => self.flash |= 1 << (digit - b'0'),
-            b".t" => self.activity = true,
+            b".t" => self.activity = self.activity.saturating_add(1),
             _ => {}
         }
     }
 
     fn note_seal(&mut self, companion: &[u8], value: &[u8]) {
-        let seals = &mut self.seals;
-        match companion {
-            b"" => {
-                self.session.add(None);
-                add(&mut seals.get_or_insert_default().session, value);
-            }
+        let seals = match companion {
+            b"" | b".p" | b".t" => self.seals.get_or_insert_default(),
+            _ => return self.note(companion, value),
+        };
+        let (seen, values) = match companion {
+            b"" => (&mut self.session.seen, &mut seals.session),
             b".p" => {
-                self.permanent.get_or_insert_default().tokens.add(None);
-                add(&mut seals.get_or_insert_default().permanent, value);
+                (&mut self.permanent.get_or_insert_default().tokens.seen, &mut seals.permanent)
             }
-            b".t" => {
-                self.activity = true;
-                add(&mut seals.get_or_insert_default().activity, value);
+            _ => (&mut self.activity, &mut seals.activity),
+        };
+        *seen = seen.saturating_add(1);
+        if values.len() < MOST_CANDIDATES {
+            match stealth::decoded(value) {
+                Some(seal) => values.push(seal),
+                None => seals.malformed = true,
             }
-            _ => self.note(companion, value),
         }
     }
-}
 
-fn add(values: &mut Values, value: &[u8]) {
-    if values.len() < MOST_CANDIDATES {
-        values.push(stealth::decoded(value));
+    /// Takes away what came more than once under a name that browsers send once. Returns whether anything did.
+    fn refuse_duplicates(&mut self) -> bool {
+        let mut doubled = false;
+        let permanent = self.permanent.as_mut().map(|permanent| &mut permanent.tokens);
+        for tokens in [Some(&mut self.session), permanent].into_iter().flatten() {
+            if tokens.seen > 1 {
+                tokens.refuse();
+                doubled = true;
+            }
+        }
+        let Some(seals) = &mut self.seals else { return doubled };
+        let permanent = self.permanent.as_ref().map_or(0, |permanent| permanent.tokens.seen);
+        for (seen, values) in [
+            (self.session.seen, &mut seals.session),
+            (permanent, &mut seals.permanent),
+            (self.activity, &mut seals.activity),
+        ] {
+            if seen > 1 {
+                values.clear();
+                doubled = true;
+            }
+        }
+        doubled
     }
 }
 

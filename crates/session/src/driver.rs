@@ -19,6 +19,7 @@ use dframework_session_store::{
 use std::{sync::Arc, time::Duration};
 
 /// Where records live.
+#[expect(clippy::large_enum_variant, reason = "there is one driver, behind one `Arc`")]
 pub(crate) enum Driver {
     Memory(Memory),
     /// Nowhere here: sessions are in their cookies.

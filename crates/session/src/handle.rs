@@ -15,6 +15,7 @@ use crate::{
     key::{Accepts, KeyName, KeyOf, Select, Selection, checked},
     lines::Lines,
     load::{self, from_memory, from_seals, load, tokens},
+    record::Record,
     sessions::Core,
     stealth::Stealth,
     turn::OwnTurn,
@@ -726,6 +727,11 @@ impl Inner {
     /// Where the ordinary record is, if it lives.
     pub(crate) fn ordinary_key(&self) -> Option<StoreKey> {
         self.state().work.as_ref()?.draft.ordinary.live().map(|live| live.key)
+    }
+
+    /// The ordinary record, if it lives.
+    pub(crate) fn ordinary_record(&self) -> Option<Record> {
+        self.state().work.as_ref()?.draft.ordinary.live().map(|live| live.record.clone())
     }
 
     /// The key at which commits of this request meet others.

@@ -77,6 +77,9 @@ pub(crate) fn from_seals(
     mut refused: impl FnMut(Rejection),
 ) -> Loaded {
     let mut loaded = Loaded::nothing(now);
+    if seals.malformed {
+        refused(Rejection::Malformed);
+    }
     let activities = stealth.activities(&mut seals, now, &mut refused);
     for seal in seals.session {
         match stealth.session(seal, &activities, now) {

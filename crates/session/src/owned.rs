@@ -165,7 +165,7 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As there; with `stealth` also [`Error::is_gone`] when this session has ended itself, and then nothing else does.
     ///
     /// ```
     /// use dframework_session::{RequestHead, Sessions};
@@ -192,7 +192,8 @@ impl Sessions {
         let core = &self.0;
         let kept = || here.as_ref().map(|key| core.driver.id_at(key));
         if let Driver::Stealth(stealth) = &core.driver {
-            stealth.revoke_owner(&owner, kept(), core.clock.now())?;
+            let record = handle.0.ordinary_record();
+            stealth.revoke_owner(&owner, record.as_ref(), core.clock.now())?;
             let revoked =
                 || Event::OthersRevoked { owner: (&*owner).into(), kept: kept(), count: 0 };
             core.listeners.tell(Name::OthersRevoked, revoked);

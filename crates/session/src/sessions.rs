@@ -431,8 +431,8 @@ impl Sessions {
         inner.finish(committed, head)
     }
 
-    /// As [`Sessions::commit`] where that would not wait: always in memory and with the driver `stealth`, elsewhere if
-    /// nothing is to be written.
+    /// As [`Sessions::commit`] where that would not wait: always in memory and in cookies, with a store if nothing is to
+    /// be written.
     ///
     /// # Errors
     ///

@@ -97,6 +97,11 @@ pub(super) async fn apply(
         progress.overtaken = true;
         return Ok(Round::Overtaken);
     }
+    if let Driver::Stealth(stealth) = &core.driver
+        && seal::has_ended(stealth, plan, now)
+    {
+        return Ok(Round::Lost);
+    }
     progress.done.unsettled = plan.unsettled;
     if let Some(step) = plan.permanent.as_deref_mut() {
         match write(core, step, now).await? {
@@ -131,8 +136,8 @@ pub(super) async fn apply(
             }
         }
         Written::Untouched(error) => {
-            if let Step::Touch { key, .. } = &plan.ordinary {
-                note_touch_failed(core, key, error, &mut progress.events);
+            if let Step::Touch { record, .. } = &plan.ordinary {
+                note_touch_failed(core, &record.key, error, &mut progress.events);
             }
         }
         Written::Lost => return Ok(Round::Lost),
@@ -284,8 +289,10 @@ async fn look_at_end(
     remembered: &Remembered,
 ) -> Result<Option<Ending>, Error> {
     let Remembered { now, own, seen, .. } = remembered;
-    // It has not expired, and a tombstone can be gone by now: so somebody has ended it. In a shorter time one
-    // would still be there, so a store that was full has let it go.
+    // A tombstone of somebody else at a record that was live, however old it is, says that another has ended it.
+    let was_live = own.is_empty() && seen.is_some();
+    // So does nothing, where a tombstone can be gone by now and the record has not expired. In a shorter time one would
+    // still be there, so a store that was full has let the record go.
     let was_ended = own.is_empty()
         && seen.is_some_and(|Seen { at, expires_at }| {
             at.saturating_add(REMEMBERED) <= *now && *now < expires_at
@@ -294,7 +301,8 @@ async fn look_at_end(
     let show = |_, at| {
         ending = match at {
             At::Ended { until } if *now < until && !own.contains(&until) => Some(Ending::Overtaken),
-            At::Ended { .. } | At::Nothing if was_ended => Some(Ending::Overtaken),
+            At::Ended { .. } if was_live => Some(Ending::Overtaken),
+            At::Nothing if was_ended => Some(Ending::Overtaken),
             At::Ended { until } if own.contains(&until) => Some(Ending::Ended),
             At::Ended { .. } | At::Nothing => Some(Ending::WasOver),
             At::Record { .. } => None,
@@ -316,7 +324,7 @@ fn cookies_to_remove(core: &Core, request: &Request, end: &Ends) -> Vec<Which> {
     if session || permanent {
         cookies.push(Which::Permanent);
     }
-    if carried.activity || (session && core.driver.stealth().is_some()) {
+    if carried.activity > 0 || (session && core.driver.stealth().is_some()) {
         cookies.push(Which::Activity);
     }
     cookies.extend((0..8).filter(|bit| carried.flash & (1 << bit) != 0).map(Which::Flash));
@@ -346,8 +354,8 @@ pub(super) async fn write(core: &Core, step: &mut Step, now: Timestamp) -> Resul
     let moved;
     let (held, moves_to, record, expires_at) = match step {
         Step::Nothing => return Ok(Written::Nothing),
-        Step::Touch { key, expires_at } => {
-            return Ok(match driver.touch(key, *expires_at).await {
+        Step::Touch { record, expires_at } => {
+            return Ok(match driver.touch(&record.key, *expires_at).await {
                 Ok(()) => Written::Touched(*expires_at, None),
                 Err(error) => Written::Untouched(error),
             });

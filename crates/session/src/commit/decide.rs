@@ -3,7 +3,7 @@
 use super::Moment;
 use crate::{
     change::{Log, Unsettled},
-    cookie::{Cookies, Which},
+    cookie::Cookies,
     draft::{Age, Contents, Draft, Live, Recorded, Standing},
     error::{self, Error, Kind},
     handle::Request,
@@ -107,7 +107,7 @@ pub(super) enum Step {
     #[default]
     Nothing,
     /// It lives longer.
-    Touch { key: StoreKey, expires_at: Timestamp },
+    Touch { record: Recorded, expires_at: Timestamp },
     /// It changes where it is.
     Save { held: Held, record: Written, expires_at: Timestamp },
     /// It changes and gets another token.
@@ -224,12 +224,8 @@ impl Situation<'_> {
     ) -> Result<Written, Error> {
         let Contents { record, .. } = contents;
         if let Place::Cookie(cookies) = self.place {
-            let (which, nature) = match record.nature() {
-                Nature::Permanent => (Which::Permanent, Nature::Permanent),
-                nature @ Nature::Ordinary { .. } => (Which::Session, nature),
-            };
-            let text = Stealth::text_length(nature, former, record.size());
-            let size = cookies.line_length(which, text);
+            let text = Stealth::text_length(record.nature(), former, record.size());
+            let size = cookies.line_length(record.nature().into(), text);
             if size > LONGEST_LINE {
                 return Err(self.draft.too_large(&record, generation, size, LONGEST_LINE));
             }
@@ -306,7 +302,7 @@ fn touch(situation: &Situation<'_>) -> Step {
         return Step::Nothing;
     }
     match situation.lifetimes.touch(live, situation.now) {
-        Some(expires_at) => Step::Touch { key: live.key, expires_at },
+        Some(expires_at) => Step::Touch { record: live.into(), expires_at },
         None => Step::Nothing,
     }
 }

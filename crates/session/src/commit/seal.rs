@@ -3,36 +3,45 @@
 //! A line is made before anything is revoked for it, so what fails has ended nothing; and it is looked whether the
 //! session has ended after it is made, so what ends it from then on ends what the line carries, too.
 
-use super::{apply::Written, decide::Step};
+use super::{
+    apply::Written,
+    decide::{Plan, Step},
+};
 use crate::{
     cookie::Which,
-    draft::Live,
+    draft::{Live, Recorded},
     error::Error,
-    record::{Nature, Record},
+    record::Record,
     sessions::Core,
     stealth::{End, Id, Stealth},
 };
-use dframework_session_store::{StoreError, StoreKey, Timestamp};
+use dframework_session_store::{StoreError, Timestamp};
 
-/// Carries a step out, which is used up.
-pub(super) fn write(
-    core: &Core,
-    stealth: &Stealth,
-    step: &mut Step,
-    now: Timestamp,
-) -> Result<Written, Error> {
-    let written = carry_out(core, stealth, step, now);
-    if let Step::Create { record, .. }
-    | Step::Save { record, .. }
-    | Step::Replace { record, .. }
-    | Step::Retire { record, .. } = step
-    {
-        record.wipe();
-    }
-    written
+/// Whether the session of a plan has ended meanwhile, so that nothing of it is to be carried out.
+pub(super) fn has_ended(stealth: &Stealth, plan: &Plan, now: Timestamp) -> bool {
+    let sealed = match &plan.ordinary {
+        Step::Save { held, .. } => held.sealed.as_ref(),
+        Step::Replace { former, .. } => Some(&former.record),
+        _ => None,
+    };
+    sealed.is_some_and(|record| !stealth.is_fine(record, now))
 }
 
-fn carry_out(
+/// Overwrites the records of a plan: they have been sealed, or never will be.
+pub(super) fn wipe(plan: &mut Plan) {
+    for step in plan.permanent.as_deref_mut().into_iter().chain([&mut plan.ordinary]) {
+        if let Step::Create { record, .. }
+        | Step::Save { record, .. }
+        | Step::Replace { record, .. }
+        | Step::Retire { record, .. } = step
+        {
+            record.wipe();
+        }
+    }
+}
+
+/// Carries a step out.
+pub(super) fn write(
     core: &Core,
     stealth: &Stealth,
     step: &Step,
@@ -40,7 +49,7 @@ fn carry_out(
 ) -> Result<Written, Error> {
     match step {
         Step::Nothing => Ok(Written::Nothing),
-        Step::Touch { key, expires_at } => Ok(touch(core, stealth, key, *expires_at, now)),
+        Step::Touch { record, expires_at } => Ok(touch(core, stealth, record, *expires_at, now)),
         Step::Create { record, expires_at, .. } => {
             let live = stealth.make(Id::New, record, *expires_at, now)?;
             let line = line(core, stealth, &live, now)?;
@@ -73,19 +82,21 @@ fn carry_out(
     }
 }
 
-/// Says in a cookie of its own that a session was used. It opens nothing by itself, so it may come late.
+/// Says in a cookie of its own that a session was used, unless it has ended.
 fn touch(
     core: &Core,
     stealth: &Stealth,
-    key: &StoreKey,
+    record: &Recorded,
     expires_at: Timestamp,
     now: Timestamp,
 ) -> Written {
     let left = expires_at.saturating_since(now);
     let line = core.cookies.set_sealed(Which::Activity, Stealth::activity_length(), left, |out| {
-        stealth.seal_activity(key, expires_at, now, out)
+        stealth.seal_activity(&record.key, expires_at, now, out)
     });
+    let has_ended = |sealed| !stealth.is_fine(sealed, now);
     match line {
+        Ok(_) if record.sealed.as_ref().is_some_and(has_ended) => Written::Nothing,
         Ok(line) => Written::Touched(expires_at, Some(line)),
         Err(error) => {
             let message = "there is no cookie to say it with";
@@ -97,13 +108,9 @@ fn touch(
 /// The line that carries a session or permanent data.
 fn line(core: &Core, stealth: &Stealth, live: &Live, now: Timestamp) -> Result<String, Error> {
     let (nature, bytes) = (live.record.nature(), live.record.bytes().len());
-    let which = match nature {
-        Nature::Permanent => Which::Permanent,
-        Nature::Ordinary { .. } => Which::Session,
-    };
     let left = live.record.absolute().saturating_since(now);
     let length = Stealth::text_length(nature, Some(&live.record), bytes);
-    core.cookies.set_sealed(which, length, left, |out| stealth.seal(&live.record, out))
+    core.cookies.set_sealed(nature.into(), length, left, |out| stealth.seal(&live.record, out))
 }
 
 /// The line that carries permanent data once more, as it is; `None` if it has ended, or cannot be sealed. Then a later

@@ -5,24 +5,24 @@
 
 use super::{
     header::{
-        ActivityTerms, Header, Login, OwnerTag, PermanentTerms, SessionTerms, Terms, Unknown,
+        AHEAD, ActivityTerms, Header, Login, OwnerTag, PermanentTerms, SessionTerms, Terms, Unknown,
     },
     keys::Ring,
     plain::Plain,
-    revocation::{By, Revocations, Revoked, Verdict},
+    revocation::{By, Kept, Revocations, Revoked, Verdict},
     seal::{Opened, Rejection, sealed_length},
 };
 use crate::{
     cookie::Seals,
     draft::{Live, Standing},
-    error::{Error, Kind},
+    error::{self, Error, Kind},
     event::{Event, Listeners, Name},
     record::{Nature, Record, Written},
     token::{self, Token},
 };
 use dframework_session_store::{SessionId, StoreKey, Timestamp, Version};
 use smallvec::SmallVec;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// The driver whose sessions are in their cookies.
 pub(crate) struct Stealth {
@@ -30,6 +30,8 @@ pub(crate) struct Stealth {
     /// `None`: a cookie opens for as long as it would by itself, whatever is asked of this process.
     revocations: Option<Revocations>,
     listeners: Arc<Listeners>,
+    /// The absolute lifetime of sessions, as it is configured now.
+    lifetime: Duration,
 }
 
 /// What the activity seals of a request say.
@@ -48,8 +50,9 @@ impl Stealth {
         ring: Ring,
         revocations: Option<Revocations>,
         listeners: Arc<Listeners>,
+        lifetime: Duration,
     ) -> Self {
-        Self { ring, revocations, listeners }
+        Self { ring, revocations, listeners, lifetime }
     }
 
     /// Opens the activity seals. One that is over says nothing, and is nothing to tell of.
@@ -61,7 +64,7 @@ impl Stealth {
     ) -> Activities {
         let mut activities = Activities::new();
         for seal in seals.activity.drain(..) {
-            match self.open::<ActivityTerms>(seal, now) {
+            match self.ring.open_decoded::<ActivityTerms>(seal, now) {
                 Ok(Opened { header, .. }) => activities.push((header.sid, header.terms)),
                 Err(Rejection::Expired) => {}
                 Err(why) => refused(why),
@@ -73,13 +76,15 @@ impl Stealth {
     /// What stands behind a value of the session cookie.
     pub(crate) fn session(
         &self,
-        seal: Option<Plain>,
+        seal: Plain,
         activities: &Activities,
         now: Timestamp,
     ) -> Result<Standing, Rejection> {
-        let Opened { header, content } = self.open::<SessionTerms>(seal, now)?;
+        let Opened { header, content } = self.ring.open_decoded::<SessionTerms>(seal, now)?;
         let of_it = activities.iter().filter(|(sid, _)| *sid == header.sid);
         let ends = header.terms.ends(of_it.map(|(_, terms)| *terms).max_by_key(|terms| terms.idle));
+        // A lifetime that has become shorter since holds for what was sealed before, too.
+        let ends = ends.min(header.issued.saturating_add(self.lifetime));
         if ends <= now {
             return Err(Rejection::Expired);
         }
@@ -88,18 +93,10 @@ impl Stealth {
     }
 
     /// What stands behind a value of the companion `.p`.
-    pub(crate) fn permanent(
-        &self,
-        seal: Option<Plain>,
-        now: Timestamp,
-    ) -> Result<Standing, Rejection> {
-        let Opened { header, content } = self.open::<PermanentTerms>(seal, now)?;
+    pub(crate) fn permanent(&self, seal: Plain, now: Timestamp) -> Result<Standing, Rejection> {
+        let Opened { header, content } = self.ring.open_decoded::<PermanentTerms>(seal, now)?;
         let verdict = self.verdict(|revocations| revocations.check_permanent(&header, now));
         standing(verdict, || live(header.sid, header.terms.absolute, content))
-    }
-
-    fn open<T: Terms>(&self, seal: Option<Plain>, now: Timestamp) -> Result<Opened<T>, Rejection> {
-        self.ring.open_decoded(seal.ok_or(Rejection::Malformed)?, now)
     }
 
     /// What is left of something that was loaded or made before: a live record may have ended since.
@@ -149,26 +146,38 @@ impl Stealth {
         }
     }
 
-    /// Ends a session of which no more than the id is known, for ever.
+    /// Ends a session of which no more than the id is known.
     pub(crate) fn revoke_id(&self, id: SessionId, now: Timestamp) -> Result<End, Error> {
         let revocations = self.revocations.as_ref().ok_or_else(switched_off)?;
-        match self.tell(revocations.revoke_id(id, Timestamp::MAX, now)) {
+        match self.tell(revocations.revoke_id(id, self.latest_end(now), now)) {
             By::ThisCall => Ok(End::Now),
             By::AnEarlierOne => Ok(End::Before),
         }
     }
 
-    /// Ends all sessions of an owner but, perhaps, one.
+    /// Ends all sessions of an owner but, perhaps, one, which must not have ended itself.
     pub(crate) fn revoke_owner(
         &self,
         owner: &str,
-        except: Option<SessionId>,
+        kept: Option<&Record>,
         now: Timestamp,
     ) -> Result<(), Error> {
         let revocations = self.revocations.as_ref().ok_or_else(switched_off)?;
         let owner = OwnerTag::of(owner);
-        self.tell(revocations.revoke_owner(owner, except, Timestamp::MAX, now));
+        let gone = || Error::gone(error::Record::Session);
+        let kept = match kept {
+            Some(record) if !self.is_fine(record, now) => return Err(gone()),
+            Some(record) => kept_of(record, owner),
+            None => None,
+        };
+        let revoked = revocations.revoke_owner(owner, kept, self.latest_end(now), now);
+        self.tell(revoked.ok_or_else(gone)?);
         Ok(())
+    }
+
+    /// When a session that is sealed now has ended at the latest, whatever the clocks of other instances say.
+    fn latest_end(&self, now: Timestamp) -> Timestamp {
+        now.saturating_add(self.lifetime).saturating_add(AHEAD)
     }
 
     fn tell(&self, revoked: Revoked) -> By {
@@ -203,23 +212,25 @@ impl Stealth {
         now: Timestamp,
     ) -> Result<Live, Error> {
         let former = id.former().and_then(Header::<SessionTerms>::before);
-        let login = record.owner().map(|owner| {
-            let owner = OwnerTag::of(owner);
-            let login = former.as_ref().and_then(|former| former.terms.login);
-            match (login.filter(|login| login.owner == owner), id) {
-                (Some(login), Id::Same(_)) => login,
-                (login, _) => {
-                    let since = login.map_or(now, |login| login.authenticated);
-                    let after = |revoked: &Revocations| revoked.authenticated(owner, since);
-                    let authenticated = self.revocations.as_ref().map_or(since, after);
-                    Login { authenticated, owner }
-                }
-            }
-        });
+        let before = former.as_ref().and_then(|former| former.terms.login);
+        let login = record.owner().map(|owner| self.login(id, OwnerTag::of(owner), before, now));
         let terms = SessionTerms { absolute: record.absolute(), idle: expires_at, login };
         let issued = |revoked: &Revocations| revoked.issued(now);
         let header = self.header(id, former, terms, now, issued)?;
         made(&header, record.bytes(), expires_at)
+    }
+
+    /// The login of a session. It keeps its instant as long as it keeps its owner, but under a new id the instant is
+    /// after whatever was revoked, for `revoke_others` has kept the old id alone.
+    fn login(&self, id: Id<'_>, owner: OwnerTag, before: Option<Login>, now: Timestamp) -> Login {
+        let before = before.filter(|login| login.owner == owner);
+        if let (Some(login), Id::Same(_)) = (before, id) {
+            return login;
+        }
+        let since = before.map_or(now, |login| login.authenticated);
+        let after = |revoked: &Revocations| revoked.authenticated(owner, since);
+        let authenticated = self.revocations.as_ref().map_or(since, after);
+        Login { authenticated, owner }
     }
 
     /// Permanent data whose record is this.
@@ -319,6 +330,13 @@ impl<'a> Id<'a> {
             Self::Same(record) | Self::After(record) => record.sealed(),
         }
     }
+}
+
+/// The session of this owner whose record it is.
+fn kept_of(record: &Record, owner: OwnerTag) -> Option<Kept> {
+    let header = Header::<SessionTerms>::before(record.sealed()?)?;
+    let login = header.terms.login.filter(|login| login.owner == owner)?;
+    Some(Kept { sid: header.sid, authenticated: login.authenticated })
 }
 
 fn text_length<T: Terms>(former: Option<&Plain>, record: usize) -> usize {

@@ -32,7 +32,7 @@ pub(crate) fn open(settings: &Settings, listeners: &Arc<Listeners>) -> Result<St
             None
         }
     };
-    Ok(Stealth::new(ring, revocations, listeners.clone()))
+    Ok(Stealth::new(ring, revocations, listeners.clone(), settings.lifetime))
 }
 
 /// The key in a file, which is made where there is none.

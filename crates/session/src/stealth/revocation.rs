@@ -14,7 +14,7 @@ use super::header::{Header, LONGEST_KEPT, OwnerTag, PermanentTerms, SessionTerms
 use dframework_session_store::{SessionId, Timestamp};
 use set::{Entry, Set};
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -37,6 +37,16 @@ pub(crate) struct Revocations {
     permanents: Set<()>,
     /// Whose logins before an instant have ended, but for the one session that was kept.
     owners: Set<Option<SessionId>>,
+    /// The latest login that was sealed or opened here, in milliseconds: a clock that was set back, or that of another
+    /// instance, may be behind it.
+    latest_login: AtomicU64,
+}
+
+/// A session that is to outlive the others of its owner.
+#[derive(Clone, Copy)]
+pub(crate) struct Kept {
+    pub(crate) sid: SessionId,
+    pub(crate) authenticated: Timestamp,
 }
 
 /// Whether a seal that opens is still to be taken.
@@ -76,6 +86,7 @@ impl Revocations {
             sessions: Set::new(sessions),
             permanents: Set::new(permanents),
             owners: Set::new(owners),
+            latest_login: AtomicU64::new(0),
         }
     }
 
@@ -83,6 +94,9 @@ impl Revocations {
     ///
     /// A request that seals it again asks once more before, and seals with the instant at which it asked.
     pub(crate) fn check(&self, header: &Header<SessionTerms>, now: Timestamp) -> Verdict {
+        if let Some(login) = header.terms.login {
+            self.note_login(login.authenticated);
+        }
         // Relaxed: a cookie that comes after the answer of a logout comes after its store, and what is read next is
         // behind a lock.
         if !self.any.load(Ordering::Relaxed) {
@@ -154,27 +168,52 @@ impl Revocations {
     }
 
     /// Ends all sessions of an owner but, perhaps, one. `until` is the absolute deadline of a session that begins now.
+    ///
+    /// `None` if the one that was to be kept has ended itself: whoever asks with it may end nothing.
     pub(crate) fn revoke_owner(
         &self,
         owner: OwnerTag,
-        except: Option<SessionId>,
+        kept: Option<Kept>,
         until: Timestamp,
         now: Timestamp,
-    ) -> Revoked {
+    ) -> Option<Revoked> {
+        let latest = Timestamp::from_millis(self.latest_login.load(Ordering::Relaxed));
+        let mut is_over = false;
         let revoked = self.owners.update(&owner.0, now, |former, now| {
+            let reaches = |kept: Kept| match former {
+                Some(former) => kept.authenticated < former.since && former.more != Some(kept.sid),
+                None => kept.authenticated < self.owners.all_before(),
+            };
+            is_over = kept.is_some_and(reaches);
+            if let (true, Some(former)) = (is_over, former) {
+                return former;
+            }
             // After every login until now, also after one that `authenticated` has moved behind the last revocation.
-            let since = former.map_or(now, |former| former.since.max(now)).saturating_add(NEXT);
-            let until = former.map_or(until, |former| former.until.max(until));
-            Entry { id: owner.0, since, until, more: except }
+            let since = former.map_or(now, |former| former.since.max(now)).max(latest);
+            Entry {
+                id: owner.0,
+                since: since.saturating_add(NEXT),
+                until: former.map_or(until, |former| former.until.max(until)),
+                more: kept.map(|kept| kept.sid).filter(|_| !is_over),
+            }
         });
         self.any.store(true, Ordering::Relaxed);
-        revoked
+        (!is_over).then_some(revoked)
     }
 
     /// The instant to seal a login of this owner with, so that it is after all that was revoked.
     pub(crate) fn authenticated(&self, owner: OwnerTag, now: Timestamp) -> Timestamp {
         let revoked = self.owners.get(&owner.0).map_or(now, |entry| entry.since);
-        now.max(revoked).max(self.owners.all_before())
+        let authenticated = now.max(revoked).max(self.owners.all_before());
+        self.note_login(authenticated);
+        authenticated
+    }
+
+    fn note_login(&self, authenticated: Timestamp) {
+        // Most are not the latest, and a look costs less than a write.
+        if self.latest_login.load(Ordering::Relaxed) < authenticated.as_millis() {
+            self.latest_login.fetch_max(authenticated.as_millis(), Ordering::Relaxed);
+        }
     }
 
     /// The instant to seal a new session with, so that it is after all that was forgotten.
@@ -227,6 +266,11 @@ mod tests {
         let mut header = visitor(number, authenticated);
         header.terms.login = Some(Login { authenticated, owner: OwnerTag::of(owner) });
         header
+    }
+
+    fn kept(header: &Header<SessionTerms>) -> Option<Kept> {
+        let authenticated = header.terms.login?.authenticated;
+        Some(Kept { sid: header.sid, authenticated })
     }
 
     fn permanent(number: u64, issued: Timestamp) -> Header<PermanentTerms> {
@@ -296,7 +340,7 @@ mod tests {
         let same_instant = member(2, "42", clock.now());
         let owner = OwnerTag::of("42");
         let now = clock.now();
-        assert_eq!(set.revoke_owner(owner, None, later(now), now), FIRST);
+        assert_eq!(set.revoke_owner(owner, None, later(now), now), Some(FIRST));
         // The clock has not moved since, and the next login is after it all the same.
         let after = member(3, "42", set.authenticated(owner, now));
         for (header, verdict) in [
@@ -323,16 +367,16 @@ mod tests {
         let (this, other) = (member(1, "42", clock.now()), member(2, "42", clock.now()));
         clock.advance(MINUTE);
         let (owner, now) = (OwnerTag::of("42"), clock.now());
-        let _ = set.revoke_owner(owner, Some(this.sid), later(now), now);
+        let _ = set.revoke_owner(owner, kept(&this), later(now), now);
         assert_eq!(set.check(&this, now), Verdict::Fine);
         assert_eq!(set.check(&other, now), Verdict::JustEnded);
         let _ = set.revoke(&this, now);
         assert_eq!(set.check(&this, now), Verdict::JustEnded, "it may still log out");
 
         let third = member(3, "42", set.authenticated(owner, now));
-        let _ = set.revoke_owner(owner, Some(third.sid), later(now), now);
+        let _ = set.revoke_owner(owner, kept(&third), later(now), now);
         let fourth = member(4, "42", set.authenticated(owner, now));
-        let _ = set.revoke_owner(owner, Some(fourth.sid), later(now), now);
+        let _ = set.revoke_owner(owner, kept(&fourth), later(now), now);
         assert_eq!(set.check(&third, now), Verdict::JustEnded, "kept before, not any more");
         assert_eq!(set.check(&fourth, now), Verdict::Fine);
     }

@@ -752,3 +752,96 @@ async fn what_is_no_session_is_told_to_the_operator_with_its_reason_once_a_minut
     ];
     assert_eq!(told.collect::<Vec<_>>(), expected);
 }
+
+/// A login of this owner, with a value.
+async fn member(bench: &Bench, owner: &'static str) -> Jar {
+    let mut jar = Jar::default();
+    bench.ok(&mut jar, async |session| session.set_owner(owner).await).await;
+    bench.ok(&mut jar, async |session| session.set("name", "guest").await).await;
+    jar
+}
+
+#[tokio::test]
+async fn a_session_that_has_ended_keeps_itself_by_ending_no_others() {
+    let bench = usual().await;
+    let (victim, thief) = (member(&bench, "42").await, member(&bench, "42").await);
+    // The thief's request is under way when the victim ends all others.
+    let stale = bench.open(&thief, Client::Plain, "POST");
+    stale.has("name").await.unwrap();
+    let late = bench.open(&thief, Client::Plain, "POST");
+    late.has("name").await.unwrap();
+    bench.answer(&mut thief.clone(), &late, 200).await.unwrap();
+    bench.sessions.revoke_others(&bench.open(&victim, Client::Plain, "POST")).await.unwrap();
+    for handle in [&stale, &late] {
+        assert!(bench.sessions.revoke_others(handle).await.unwrap_err().is_gone());
+        bench.clock.advance(Duration::from_secs(90));
+        assert_eq!(name(&bench, &thief).await, None);
+        assert_eq!(name(&bench, &victim).await.as_deref(), Some("guest"));
+    }
+    let kept = bench.open(&victim, Client::Plain, "POST");
+    kept.has("name").await.unwrap();
+    bench.sessions.revoke_all("42").await.unwrap();
+    assert!(bench.sessions.revoke_others(&kept).await.unwrap_err().is_gone());
+    assert_eq!(name(&bench, &victim).await, None);
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_spares_no_login() {
+    let bench = usual().await;
+    let jar = member(&bench, "42").await;
+    let before = bench.clock.clone();
+    before.advance(Duration::from_millis(u64::MAX - 1_999));
+    bench.sessions.revoke_all("42").await.unwrap();
+    assert_eq!(name(&bench, &jar).await, None);
+    assert_eq!(name(&bench, &member(&bench, "42").await).await.as_deref(), Some("guest"));
+}
+
+#[tokio::test]
+async fn a_reader_that_was_overtaken_by_a_logout_sends_no_cookie_of_any_kind() {
+    let bench = usual().await;
+    let mut jar = bench.visitor().await;
+    bench.clock.advance(HOUR);
+    let reader = bench.open(&jar, Client::Plain, "GET");
+    assert!(reader.has("name").await.unwrap());
+    bench.ok(&mut jar, async |session| session.destroy().await).await;
+    let head = bench.answer(&mut jar, &reader, 200).await.unwrap();
+    assert!(head.set_cookies.is_empty(), "{head:?}");
+    assert!(jar.is_empty(), "{jar:?}");
+}
+
+#[tokio::test]
+async fn a_writer_that_was_overtaken_by_a_logout_seals_no_permanent_data_either() {
+    let bench = usual().await;
+    let mut jar = bench.visitor().await;
+    bench.ok(&mut jar, async |s| s.permanent(json!({ "terms": true })).await).await;
+    let writer = bench.open(&jar, Client::Plain, "POST");
+    writer.set("name", "friend").await.unwrap();
+    writer.set("terms", false).await.unwrap();
+    bench.ok(&mut jar, async |session| session.destroy().await).await;
+    let failed = bench.answer(&mut jar, &writer, 200).await.unwrap_err();
+    assert!(failed.error.is_gone() && failed.head.set_cookies.is_empty(), "{failed:?}");
+}
+
+#[tokio::test]
+async fn what_can_be_no_seal_hides_none() {
+    let bench = with(|config| config.cookie_name("session")).await;
+    let handle = bench.open(&Jar::default(), Client::Plain, "POST");
+    handle.set("name", "guest").await.unwrap();
+    let head = bench.sessions.commit(&handle, ResponseHead::new(200)).await.unwrap();
+    let ours = head.set_cookies[0].split(';').next().unwrap();
+    let field = format!("session=; session=x y; session=\u{e9}; session=.; session=!; {ours}");
+    let head = dframework_session::RequestHead::new("GET").with_cookies([field.as_bytes()]);
+    let name = bench.sessions.open(head).get::<String>("name").await.unwrap();
+    assert_eq!(name.as_deref(), Some("guest"));
+}
+
+#[tokio::test]
+async fn a_lifetime_that_was_made_shorter_holds_for_what_was_sealed_before() {
+    let bench = usual().await;
+    let jar = bench.visitor().await;
+    let shorter = beside(&bench, |config| config.lifetime(2 * HOUR)).await;
+    let shortest = beside(&bench, |config| config.lifetime(HOUR).idle_timeout(HOUR)).await;
+    bench.clock.advance(HOUR);
+    assert_eq!(name(&shorter, &jar).await.as_deref(), Some("guest"));
+    assert_eq!(name(&shortest, &jar).await, None);
+}

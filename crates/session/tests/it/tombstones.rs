@@ -3,7 +3,7 @@
 use crate::{
     events::listened_memory,
     stores::{Probe, Verb},
-    support::{Bench, Client, Jar, NAME, UNKNOWN, drivers, in_a_store, keepers},
+    support::{Bench, Client, Jar, NAME, UNKNOWN, drivers, drivers_with, in_a_store, keepers},
 };
 use dframework_session::{Error, HeadChanges, SessionHandle};
 use serde_json::json;
@@ -318,4 +318,23 @@ async fn a_logout_from_a_session_that_was_evicted_meanwhile_is_a_logout() {
     old.insert(&format!("{NAME}.p"), &permanent);
     assert!(!bench.ok(&mut old, async |s| s.has("terms").await).await);
     assert_eq!(heard.names(), ["permanent_ended"], "what had gone before was not destroyed");
+}
+
+#[tokio::test]
+async fn a_logout_that_a_login_overtook_leaves_it_alone_however_long_it_takes() {
+    let idle = Duration::from_secs(90);
+    for bench in drivers_with(|config| config.idle_timeout(idle)).await {
+        let mut jar = bench.visitor().await;
+        bench.clock.advance(Duration::from_secs(40));
+        let handle = bench.open(&jar, Client::Plain, "POST");
+        handle.has("name").await.unwrap();
+        handle.destroy().await.unwrap();
+        bench.clock.advance(Duration::from_secs(1));
+        bench.ok(&mut jar, async |session| session.set_owner("42").await).await;
+        bench.clock.advance(Duration::from_secs(62));
+        let head = bench.answer(&mut jar, &handle, 200).await.unwrap();
+        assert!(head.set_cookies.is_empty(), "{}: {head:?}", bench.driver);
+        let owner = bench.ok(&mut jar, async |session| session.owner().await).await;
+        assert_eq!(owner.as_deref(), Some("42"), "{}", bench.driver);
+    }
 }
