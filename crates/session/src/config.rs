@@ -379,7 +379,8 @@ impl Config {
     /// # Errors
     ///
     /// When the text is not TOML; when a name must have been meant for us but is none of ours; when one property is
-    /// given twice in the text; when a value is of the wrong type or not allowed; and as [`Config::check`].
+    /// given twice in the text; when a value is of the wrong type or not allowed; and as [`Config::check`], but for what
+    /// the driver needs.
     pub fn from_parts(
         file: Option<&str>,
         variables: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
@@ -404,7 +405,8 @@ impl Config {
         for (index, given) in source.given() {
             (PROPERTIES[index].read)(&mut config, &given)?;
         }
-        config.check()?;
+        // Not what the driver needs: a setter may still give it.
+        config.check_all_but_driver()?;
         Ok(config)
     }
 }
@@ -511,7 +513,8 @@ impl Config {
         Ok(self)
     }
 
-    /// Keys that open cookies beside [`key`](Config::key): on their way in, or out.
+    /// Keys that open cookies beside [`key`](Config::key): on their way in, or out. The steps of a rotation are in the
+    /// chapter [stealth](crate::manual::stealth).
     ///
     /// # Errors
     ///
@@ -533,7 +536,16 @@ impl Config {
     /// user of the process alone.
     ///
     /// For one machine: instances that share sessions share a key. In [`Env::Local`] it is `data/session.key` unless
-    /// another is named here; in production none is made unless one is.
+    /// another is named here; in production none is made unless one is. A file that others may read or write is refused.
+    ///
+    /// ```no_run
+    /// use dframework_session::{Config, Sessions};
+    ///
+    /// # async fn start() -> Result<(), dframework_session::Error> {
+    /// let config = Config::load()?.key_file("data/session.key");
+    /// let sessions = Sessions::connect(&config).await?;
+    /// # Ok(()) }
+    /// ```
     pub fn key_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.key_file = Some(path.into());
         self
@@ -660,7 +672,8 @@ impl Config {
 
 /// Checking.
 impl Config {
-    /// Whether sessions can be built from this. Reading checks by itself; after setters, building the sessions does.
+    /// Whether sessions can be built from this. Reading checks by itself all but what the driver needs, such as a key,
+    /// since a setter may still give it; building the sessions checks everything.
     ///
     /// ```
     /// use dframework_session::{Config, SameSite};
@@ -678,11 +691,15 @@ impl Config {
     /// it needs; when a key is listed twice. The message names the property, its value (keys and URLs apart) and what
     /// is allowed.
     pub fn check(&self) -> Result<(), Error> {
+        self.check_all_but_driver()?;
+        self.check_driver()
+    }
+
+    fn check_all_but_driver(&self) -> Result<(), Error> {
         self.check_durations()?;
         self.check_bounds()?;
         self.check_texts()?;
         self.check_keys()?;
-        self.check_driver()?;
         self.cookie.check(&self.env)
     }
 

@@ -125,6 +125,10 @@ impl Error {
     }
 
     /// The status of the response that this error becomes: 503, 409, 413 or 500.
+    ///
+    /// 500 is for what the code must mend: a wrong type, a call that comes too late, what the driver does not support.
+    /// With the driver `stealth` there is no store, so nothing there is a 503; a session that is too large for its
+    /// cookie is a 413.
     pub fn status(&self) -> u16 {
         match self.0.kind {
             Kind::Unavailable { .. } => 503,
@@ -188,7 +192,24 @@ impl Error {
         matches!(self.0.kind, Kind::WouldBlock)
     }
 
-    /// The driver cannot do this: see the table of drivers in the manual.
+    /// The driver cannot do this: see the [table of drivers](crate::manual::drivers) in the manual.
+    ///
+    /// That is `stealth`, for [`claim`](crate::Session::claim), [`Sessions::of`](crate::Sessions::of) and
+    /// [`Sessions::count`](crate::Sessions::count), and with revocation off for what ends sessions early.
+    ///
+    /// ```
+    /// use dframework_session::{Config, DriverName, RequestHead, Sessions};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let config = Config::new().driver(DriverName::Stealth).key(Config::generate_key()?)?;
+    /// let sessions = Sessions::connect(&config).await?;
+    /// assert!(sessions.count().await.unwrap_err().is_unsupported());
+    ///
+    /// let handle = sessions.open(RequestHead::new("POST"));
+    /// assert!(handle.claim::<String>("voucher").await.unwrap_err().is_unsupported());
+    /// # Ok::<(), dframework_session::Error>(())
+    /// # }).unwrap();
+    /// ```
     pub fn is_unsupported(&self) -> bool {
         matches!(self.0.kind, Kind::Unsupported { .. })
     }

@@ -450,7 +450,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As [`Session::get`], and what a commit fails with.
+    /// As [`Session::get`], and what a commit fails with. [`Error::is_unsupported`] with the driver `stealth`: several
+    /// requests may bring one cookie, and nobody can say which was first.
     ///
     /// ```
     /// use dframework_session::Session;
@@ -555,7 +556,7 @@ impl Session {
 
     /// Gives the session a new token; its data stays.
     ///
-    /// The old token is dead once the response head is sent. Call it when the rights of the user change, such
+    /// The old token is dead once the response head is sent (with the driver `stealth`, for this process). Call it when the rights of the user change, such
     /// as at a login or a change of role; [`Session::set_owner`] does it by itself.
     ///
     /// # Errors
@@ -638,7 +639,10 @@ impl Session {
 
     /// Commits now; the request may go on.
     ///
-    /// What was saved stays, even if the response is a 5xx later; its cookies go out with the response head.
+    /// What was saved stays, even if the response is a 5xx later; its cookies go out with the response head. With the
+    /// driver `stealth` the session itself is in them, so it reaches the browser with the head.
+    ///
+    /// After the head, what needs no cookie is still saved. With `stealth` that is [`destroy`](Session::destroy) alone.
     ///
     /// # Errors
     ///

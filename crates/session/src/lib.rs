@@ -70,7 +70,9 @@
 - [Failures](manual::failures): each error, and what is stored when the store is down.
 - [Cookies](manual::cookies): names, attributes, who sets them, caches.
 - [Configuration](manual::configuration): every property, its default and what a change costs.
+- [Drivers](manual::drivers): where sessions are kept, and the one table of what differs.
 - [Database](manual::database): sessions that survive a restart; the file, the table, backups, what can fail.
+- [Stealth](manual::stealth): sessions in their cookies; keys and their change, size, logout, the format.
 - [Events](manual::events): what is told to the log and to functions of the application.
 - [Testing](manual::testing): a visitor for the tests of an application.
 "
@@ -80,7 +82,12 @@
 //!
 //! - `memory`, in the memory of the process: lost on restart, not shared with other processes.
 //! - `database`, in a table of an `SQLite` file: survives restarts, shared by the processes of a machine.
+//! - `stealth`, sealed in the cookie of the session itself: nothing on the server, one key for all instances.
 //!
+#![cfg_attr(
+    any(doc, doctest),
+    doc = "What differs between them is in [one table](manual::drivers)."
+)]
 //! Any other place is reached by [`Sessions::from_store`] with an implementation of `store::Store`.
 //!
 //! # Features

@@ -14,7 +14,10 @@ macro_rules! chapter {
         #[doc = "[failures]: crate::manual::failures"]
         #[doc = "[cookies]: crate::manual::cookies"]
         #[doc = "[configuration]: crate::manual::configuration"]
+        #[doc = "[drivers]: crate::manual::drivers"]
         #[doc = "[database]: crate::manual::database"]
+        #[doc = "[stealth]: crate::manual::stealth"]
+        #[doc = "[permanent data]: crate::manual::permanent"]
         #[doc = "[events]: crate::manual::events"]
         #[doc = "[testing]: crate::manual::testing"]
         #[doc = ""]
@@ -31,6 +34,8 @@ chapter!(concurrency, "../docs/concurrency.md");
 chapter!(failures, "../docs/failures.md");
 chapter!(cookies, "../docs/cookies.md");
 chapter!(configuration, "../docs/configuration.md");
+chapter!(drivers, "../docs/drivers.md");
 chapter!(database, "../docs/database.md");
+chapter!(stealth, "../docs/stealth.md");
 chapter!(events, "../docs/events.md");
 chapter!(testing, "../docs/testing.md");

@@ -34,7 +34,8 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// [`Error::is_unavailable`] when the store cannot be reached.
+    /// [`Error::is_unavailable`] when the store cannot be reached; [`Error::is_unsupported`] with the driver `stealth`,
+    /// whose sessions only the browsers have.
     ///
     /// ```
     /// use dframework_session::{RequestHead, ResponseHead, Sessions};
@@ -70,9 +71,13 @@ impl Sessions {
     ///
     /// A request of that session that is under way finds it gone.
     ///
+    /// With the driver `stealth` it ends for this process, until its restart. Nobody can say there whether there is a
+    /// session of this id: `true` says that the id was not revoked before.
+    ///
     /// # Errors
     ///
-    /// [`Error::is_unavailable`] when the store cannot be reached.
+    /// [`Error::is_unavailable`] when the store cannot be reached; [`Error::is_unsupported`] with the driver `stealth`
+    /// if [revocation](crate::Config::revocation) is off.
     ///
     /// ```
     /// use dframework_session::{RequestHead, Sessions};
@@ -115,9 +120,13 @@ impl Sessions {
 
     /// Ends all sessions of an owner. Returns how many there were.
     ///
+    /// With the driver `stealth` they end for this process, until its restart, and the number is 0, since nobody can
+    /// count them. A login that follows stands.
+    ///
     /// # Errors
     ///
-    /// [`Error::is_unavailable`] when the store cannot be reached; some may have ended then.
+    /// [`Error::is_unavailable`] when the store cannot be reached; some may have ended then. [`Error::is_unsupported`]
+    /// with the driver `stealth` if [revocation](crate::Config::revocation) is off.
     ///
     /// ```
     /// use dframework_session::{RequestHead, Sessions};
@@ -151,11 +160,12 @@ impl Sessions {
 
     /// Ends all sessions of the owner of this one, but not this one. Returns how many there were.
     ///
-    /// A session without an owner has no others.
+    /// A session without an owner has no others. With the driver `stealth`, what holds for
+    /// [`revoke_all`](Sessions::revoke_all) holds here.
     ///
     /// # Errors
     ///
-    /// [`Error::is_unavailable`] when the store cannot be reached; some may have ended then.
+    /// As there; with `stealth` also [`Error::is_gone`] when this session has ended itself, and then nothing else does.
     ///
     /// ```
     /// use dframework_session::{RequestHead, Sessions};
@@ -202,7 +212,8 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// [`Error::is_unavailable`] when the store cannot be reached.
+    /// [`Error::is_unavailable`] when the store cannot be reached; [`Error::is_unsupported`] with the driver `stealth`,
+    /// whose sessions only the browsers have.
     ///
     /// ```
     /// use dframework_session::{RequestHead, Sessions};

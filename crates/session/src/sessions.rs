@@ -186,7 +186,10 @@ impl Sessions {
     /// Opens the driver that `app.sessionDriver` names.
     ///
     /// Without one it is `memory`, with a warning. The database driver makes its database and its table where they
-    /// are missing, and begins to [sweep](Sessions::start_sweeper).
+    /// are missing, and begins to [sweep](Sessions::start_sweeper). The driver `stealth` opens nothing; it needs a
+    /// [key](Config::key) or a [key file](Config::key_file), which it makes where it is missing.
+    ///
+    /// What differs between the drivers is in [one table](crate::manual::drivers).
     ///
     /// # Errors
     ///
@@ -357,6 +360,8 @@ impl Sessions {
     }
 
     /// Where the sessions are kept: `memory`, `database`, `stealth`, or `store` for [`Sessions::from_store`].
+    ///
+    /// For pages that tell what the driver cannot do: see the [table](crate::manual::drivers).
     pub fn driver(&self) -> &'static str {
         match &self.0.driver {
             Driver::Memory(_) => "memory",

@@ -14,6 +14,10 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 /// Found from wherever the demo is started; `APP_CONFIG` names another, and variables of the environment win.
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/app.toml");
 
+/// Made at the first start with the driver `stealth`, below the folder in which the demo is started: where nobody has
+/// given it a key, it makes its own. An application in production is given one, in `app.key`.
+const KEY_FILE: &str = "data/demo.key";
+
 const ADDRESS: &str = "127.0.0.1:3000";
 
 #[tokio::main]
@@ -38,7 +42,7 @@ fn log_to_stderr() {
 }
 
 async fn run() -> Result<(), Box<dyn Error>> {
-    let sessions = Sessions::connect(&Config::load_from(FILE)?).await?;
+    let sessions = Sessions::connect(&Config::load_from(FILE)?.key_file(KEY_FILE)).await?;
     let driver = sessions.driver();
     let app = app(sessions);
 

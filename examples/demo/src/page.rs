@@ -31,7 +31,7 @@ pub(crate) fn home(view: &View<'_>) -> Markup {
         div.columns {
             div.cards {
                 (name(view.data.get("name").and_then(Value::as_str)))
-                (clicks(view.clicks))
+                (clicks(view.clicks, view.driver))
                 (terms(view.has_accepted_terms))
                 (account(view.owner.as_deref()))
                 (profile(&view.profile))
@@ -119,9 +119,13 @@ fn name(known: Option<&str>) -> Markup {
     card("A name", "Session::get_or(\"name\", \"guest\").await?", &content)
 }
 
-fn clicks(clicks: i64) -> Markup {
+fn clicks(clicks: i64, driver: &str) -> Markup {
     let content = html! {
-        p { "Twenty requests at the same moment, one counter. None is lost." }
+        @if driver == "stealth" {
+            p { "Twenty requests at the same moment, one counter. It is in the cookie that all of them bring, so the last answer wins and most clicks are lost: the drivers that keep sessions on the server lose none." }
+        } @else {
+            p { "Twenty requests at the same moment, one counter. None is lost." }
+        }
         form #twenty method="post" action="/clicks" {
             input type="hidden" name="times" value="20";
             p.number #clicks { (clicks) }

@@ -21,6 +21,12 @@ fn toml(entries: &str) -> Result<Config, String> {
     Config::from_toml(&format!("[app]\n{entries}")).map_err(|error| error.to_string())
 }
 
+/// Read, and then checked as whoever builds the sessions does.
+fn checked(entries: &str) -> Result<Config, String> {
+    let config = toml(entries)?;
+    config.check().map_err(|error| error.to_string()).map(|()| config)
+}
+
 fn variable(name: &str, value: &str) -> Result<Config, String> {
     Config::from_parts(None, [(name, value)]).map_err(|error| error.to_string())
 }
@@ -321,8 +327,6 @@ fn values_that_are_not_allowed_are_refused_with_those_that_are() {
         (&long, ["app.sessionAudience has 256 bytes", "at most 255"]),
         ("sessionDatabaseUrl = ''", ["app.sessionDatabaseUrl is empty", "sqlite://"]),
         ("sessionRedisUrl = ''", ["app.sessionRedisUrl is empty", "redis://"]),
-        ("sessionDriver = 'stealth'", ["app.sessionDriver is \"stealth\"", "app.key"]),
-        ("sessionDriver = 'redis'", ["app.sessionDriver is \"redis\"", "app.sessionRedisUrl"]),
     ] {
         assert_refused(toml(entry), &parts, entry);
     }
@@ -341,12 +345,25 @@ fn values_that_are_not_allowed_are_refused_with_those_that_are() {
 #[test]
 fn stealth_needs_a_key_but_in_local() {
     let parts = ["app.key", "openssl rand -hex 32", "Config::generate_key()"];
-    assert_refused(toml("sessionDriver = 'stealth'"), &parts, "production");
+    assert_refused(checked("sessionDriver = 'stealth'"), &parts, "production");
     assert_shows(
-        toml("sessionDriver = 'stealth'\nenv = 'local'"),
+        checked("sessionDriver = 'stealth'\nenv = 'local'"),
         &["driver: Some(Stealth)", "key: None"],
         "local",
     );
+}
+
+#[test]
+fn what_a_driver_needs_may_be_given_after_reading() {
+    let read = |text: &str| toml(text).unwrap();
+    let stealth = || read("sessionDriver = 'stealth'");
+    assert!(stealth().check().unwrap_err().to_string().contains("app.sessionDriver is"));
+    stealth().key(HEX).unwrap().check().unwrap();
+    stealth().key_file("data/session.key").check().unwrap();
+    let redis = || read("sessionDriver = 'redis'");
+    let refused = redis().check().unwrap_err().to_string();
+    assert!(refused.contains("app.sessionDriver is \"redis\", which needs app.sessionRedisUrl"));
+    redis().redis_url("redis://127.0.0.1:6379").check().unwrap();
 }
 
 #[test]

@@ -85,6 +85,24 @@ fn random_bytes_come_from_the_operating_system_only() {
 }
 
 #[test]
+fn the_tests_that_the_security_policy_names_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let policy = fs::read_to_string(root.join("SECURITY.md")).unwrap();
+    let is_name = |word: &str| {
+        word.matches('_').count() > 2
+            && word.chars().all(|c| c.is_ascii_lowercase() || "_0123456789".contains(c))
+    };
+    let named: Vec<_> = policy.split('`').skip(1).step_by(2).filter(|word| is_name(word)).collect();
+    assert!(named.len() > 30, "{named:?}");
+    let folders = ["crates/session/src", "crates/session/tests", "examples/demo/tests"];
+    let files: Vec<_> = folders.iter().flat_map(|folder| sources(&root.join(folder))).collect();
+    for name in named {
+        let test = format!("fn {name}(");
+        assert!(files.iter().any(|(_, text)| text.contains(&test)), "{name}");
+    }
+}
+
+#[test]
 fn every_file_says_what_it_is() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for (path, text) in sources(&root.join("src")).into_iter().chain(sources(&root.join("tests"))) {

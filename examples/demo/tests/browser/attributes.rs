@@ -1,6 +1,6 @@
 //! What a browser keeps of our cookies, when it sends them, and that it gives up every one of them.
 
-use crate::support::{Browser, Certificate, SESSION, Server, connect};
+use crate::support::{Browser, Certificate, SESSION, Server, connect, in_cookies};
 use axum::{
     Router,
     response::Html,
@@ -72,8 +72,8 @@ fn app_with_leave(sessions: Sessions) -> Router {
     app(sessions.clone()).merge(leave.layer(SessionLayer::new(sessions)))
 }
 
-fn served(case: &Case) -> Router {
-    let app = app_with_leave(connect(&case.config));
+fn served(sessions: Sessions, case: &Case) -> Router {
+    let app = app_with_leave(sessions);
     if case.below.is_empty() { app } else { Router::new().nest(case.below, app) }
 }
 
@@ -121,8 +121,10 @@ fn cookies_are_kept_sent_and_removed_as_configured() {
     let certificate = Certificate::new();
     let Some(browser) = Browser::start_trusting(&certificate) else { return };
     for case in cases() {
-        let server = Server::start_tls(served(&case), &certificate);
-        walk(&browser, &server, &case);
+        for sessions in [connect(&case.config), in_cookies(&case.config)] {
+            let server = Server::start_tls(served(sessions, &case), &certificate);
+            walk(&browser, &server, &case);
+        }
     }
 }
 
@@ -131,7 +133,9 @@ fn cookies_are_kept_sent_and_removed_over_plain_http_to_this_machine() {
     let Some(browser) = Browser::start() else { return };
     for case in cases().into_iter().filter(|case| !case.attributes.contains(&"Domain=shop.example"))
     {
-        walk(&browser, &Server::start(served(&case)), &case);
+        for sessions in [connect(&case.config), in_cookies(&case.config)] {
+            walk(&browser, &Server::start(served(sessions, &case)), &case);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Many clicks at the same moment, in one tab and in two: none is lost.
 
-use crate::support::{Browser, Server, Side, on_every_driver};
+use crate::support::{Browser, Server, Side, on_every_keeper};
 use axum::{Router, routing::post};
 use demo::app;
 use dframework_session::{Error, Session, Sessions, tower::SessionLayer};
@@ -23,7 +23,7 @@ fn posts(server: &Server) -> usize {
 
 #[test]
 fn of_twenty_parallel_clicks_none_is_lost() {
-    on_every_driver(|sessions, browser| {
+    on_every_keeper(|sessions, browser| {
         let server = Server::start(app(sessions));
         browser.go(&server.url("/"));
         for (words, after) in [
@@ -40,7 +40,7 @@ fn of_twenty_parallel_clicks_none_is_lost() {
 
 #[test]
 fn of_twenty_parallel_clicks_in_each_of_two_tabs_none_is_lost() {
-    on_every_driver(|sessions, browser| {
+    on_every_keeper(|sessions, browser| {
         let server = Server::start(app(sessions));
         browser.go(&server.url("/"));
         let first = browser.tab();
@@ -85,7 +85,7 @@ fn app_with_joint_clicks(sessions: Sessions) -> Router {
 
 #[test]
 fn clicks_that_all_saw_the_same_count_are_all_counted() {
-    on_every_driver(|sessions, browser| {
+    on_every_keeper(|sessions, browser| {
         let server = Server::start(app_with_joint_clicks(sessions));
         browser.go(&server.url("/"));
         let joint = "

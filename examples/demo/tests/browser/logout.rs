@@ -3,7 +3,9 @@
 //! Requests wait at gates of the server, before it has seen them and after it has answered. So the test says in which
 //! order they are carried out, and in which order the browser hears of it.
 
-use crate::support::{Browser, Gate, Server, Side, on_every_driver};
+use crate::support::{
+    Browser, Gate, SESSION, Server, Side, on_every_driver_in_time, on_every_keeper,
+};
 use axum::{
     Router,
     routing::{get, post},
@@ -11,6 +13,7 @@ use axum::{
 use demo::app;
 use dframework_session::{Error, Session, Sessions, tower::SessionLayer};
 use serde_json::{Value, json};
+use std::time::Duration;
 use tokio::runtime::Runtime;
 
 /// A request that a script sends.
@@ -49,15 +52,23 @@ const SEND: &str = "
     for (const request of slow) window.slow[request.path] = send(request);
 ";
 
-/// The demo, with a handler that tells who is there, and a logout that leaves no message.
+/// The demo, with a handler that tells who is there, one that gives another role, and a logout that leaves no message.
 fn app_with_leave(sessions: Sessions) -> Router {
-    let more = Router::new().route("/who", get(who)).route("/leave", post(Session::destroy));
+    let more = Router::new()
+        .route("/who", get(who))
+        .route("/role", post(role))
+        .route("/leave", post(Session::destroy));
     app(sessions.clone()).merge(more.layer(SessionLayer::new(sessions)))
 }
 
 async fn who() -> Result<String, Error> {
     let clicks = Session::get_or("clicks", &0).await?;
     Ok(json!({ "owner": Session::owner().await?, "clicks": clicks }).to_string())
+}
+
+async fn role() -> Result<(), Error> {
+    Session::regenerate().await?;
+    Session::set("role", "editor").await
 }
 
 fn seen(browser: &Browser) -> Value {
@@ -116,7 +127,7 @@ fn in_every_order(
     first: &[Request],
     check: impl Fn(&Sessions, &Browser, &[usize; 3], &str),
 ) {
-    on_every_driver(|sessions, browser| {
+    on_every_keeper(|sessions, browser| {
         let server = Server::start(app_with_leave(sessions.clone()));
         browser.go(&server.url("/who"));
         for carried_out in &ORDERS {
@@ -177,7 +188,7 @@ fn a_login_made_meanwhile_stays_whatever_slow_requests_bring_afterwards() {
     // The second click on "log out" waits before the server, the others there or on their way back.
     let requests = [READ, CLICK, LEAVE];
     let on_their_way_back: [&[usize]; 4] = [&[], &[0], &[1], &[0, 1]];
-    on_every_driver(|sessions, browser| {
+    on_every_keeper(|sessions, browser| {
         let server = Server::start(app_with_leave(sessions.clone()));
         browser.go(&server.url("/who"));
         for early in on_their_way_back {
@@ -201,6 +212,42 @@ fn a_login_made_meanwhile_stays_whatever_slow_requests_bring_afterwards() {
     });
 }
 
+#[test]
+fn a_slow_read_restores_nothing_that_a_logout_a_login_or_another_role_has_ended() {
+    let first = [post_of("/login", "account=42"), post_of("/api/clicks", "")];
+    let ends = [
+        (post_of("/leave", ""), json!({ "owner": null, "clicks": 0 })),
+        (post_of("/login", "account=43"), json!({ "owner": "43", "clicks": 0 })),
+        (post_of("/role", ""), json!({ "owner": "42", "clicks": 1 })),
+    ];
+    on_every_driver_in_time(|sessions, browser, clock| {
+        let server = Server::start(app_with_leave(sessions.clone()));
+        browser.go(&server.url("/who"));
+        for (end, expected) in &ends {
+            for is_early in [true, false] {
+                browser.clear_cookies();
+                let slow = &send(browser, &server, &first, &[READ])[0];
+                // So that the use of the session is worth a write, and with `stealth` a cookie.
+                clock.advance(Duration::from_mins(20));
+                if is_early {
+                    slow.carry_out();
+                }
+                send(browser, &server, &[*end], &[]);
+                let cookie = browser.cookie(SESSION);
+                assert_eq!(cookie.is_none(), end.path == "/leave");
+                slow.carry_out();
+                slow.answer(browser);
+
+                let case = format!("{}: {end:?}, early: {is_early}", sessions.driver());
+                assert_eq!(browser.cookie(SESSION), cookie, "{case}");
+                let has_told = browser.cookie(&format!("{SESSION}.t")).is_some();
+                assert_eq!(has_told, is_early && sessions.driver() == "stealth", "{case}");
+                assert_eq!(seen(browser), *expected, "{case}");
+            }
+        }
+    });
+}
+
 /// Asks again and again who is there, and clicks, as scripts of a page do that stays open.
 const POLL: &str = "
     window.polls = [];
@@ -214,7 +261,7 @@ const POLL: &str = "
 
 #[test]
 fn logins_and_logouts_stand_while_a_script_polls() {
-    on_every_driver(|sessions, browser| {
+    on_every_keeper(|sessions, browser| {
         let server = Server::start(app_with_leave(sessions.clone()));
         browser.go(&server.url("/"));
         let (page, polling) = (browser.tab(), browser.open_tab("polling"));

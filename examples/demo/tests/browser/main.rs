@@ -5,6 +5,7 @@
 
 mod attributes;
 mod clicks;
+mod copies;
 mod logout;
 mod look;
 mod messages;

@@ -2,7 +2,7 @@
 //!
 //! The next page shows the message, exactly once, whatever else the browser asks for meanwhile.
 
-use crate::support::{Browser, SESSION, Server, Side, on_every_driver};
+use crate::support::{Browser, SESSION, Server, Side, on_every_driver, on_every_keeper};
 use axum::{
     Router,
     body::{Body, to_bytes},
@@ -189,7 +189,7 @@ fn company_that_knows_of_the_message_leaves_it_for_the_page() {
 
 #[test]
 fn requests_that_left_before_the_message_neither_show_nor_end_it() {
-    on_every_driver(|sessions, browser| {
+    on_every_keeper(|sessions, browser| {
         let server = Server::start(app_with_company(sessions));
         browser.go(&server.url("/"));
         let (page, poll) = (

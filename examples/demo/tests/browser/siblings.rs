@@ -132,7 +132,7 @@ fn beside_a_sibling(scenario: impl Fn(&Sessions, &Browser, &Server, &dyn Fn())) 
 
 #[test]
 fn look_alikes_from_a_sibling_neither_replace_nor_hide_our_cookies() {
-    beside_a_sibling(|_, browser, server, visit_the_sibling| {
+    beside_a_sibling(|sessions, browser, server, visit_the_sibling| {
         browser.go(&server.url("/"));
         browser.fill("#name", "visitor");
         browser.click_through("form[action='/name'] button");
@@ -140,14 +140,21 @@ fn look_alikes_from_a_sibling_neither_replace_nor_hide_our_cookies() {
         browser.fill("#account", "42");
         browser.click_through("form[action='/login'] button");
         browser.go(&server.url("/"));
-        let ours = [SESSION.to_owned(), format!("{SESSION}.p")].map(|name| browser.cookie(&name));
+        let permanent = format!("{SESSION}.p");
+        // Where the session is in its cookie, every page that counts visits changes it.
+        let steady = match sessions.driver() {
+            "stealth" => vec![&*permanent],
+            _ => vec![SESSION, &*permanent],
+        };
+        let cookies = || steady.iter().map(|name| browser.cookie(name)).collect::<Vec<_>>();
+        let ours = cookies();
+        assert!(ours.iter().all(Option::is_some));
 
         visit_the_sibling();
         let page = page(browser, server);
         assert!(page.contains("Hello, visitor.") && page.contains("logged in as 42"), "{page}");
         assert!(page.contains("Accepted."), "{page}");
-        let kept = [SESSION.to_owned(), format!("{SESSION}.p")].map(|name| browser.cookie(&name));
-        assert_eq!(kept, ours);
+        assert_eq!(cookies(), ours);
 
         // Messages and the logout work among them too.
         browser.click_through("form[action='/logout'] button");
@@ -169,6 +176,9 @@ fn look_alikes_from_a_sibling_open_nothing() {
         browser.fill("#account", "42");
         browser.click_through("form[action='/login'] button");
         assert!(browser.text("main").unwrap().contains("You are logged in as 42."));
+        if sessions.driver() == "stealth" {
+            return;
+        }
         let logins = |owner| {
             let runtime = tokio::runtime::Runtime::new().unwrap();
             runtime.block_on(sessions.of(owner, None, 10)).unwrap().len()

@@ -59,6 +59,8 @@ pub(crate) fn command(folder: &Folder, variables: &[(&str, &str)]) -> Command {
 pub(crate) struct Demo {
     process: Child,
     pub(crate) address: String,
+    /// What it has said of itself before it began to listen.
+    pub(crate) said: Vec<String>,
 }
 
 impl Demo {
@@ -68,13 +70,16 @@ impl Demo {
 
     pub(crate) fn start_with(folder: &Folder, variables: &[(&str, &str)]) -> Self {
         let process = command(folder, variables).spawn().expect("the demo starts");
-        let mut demo = Self { process, address: String::new() };
+        let mut demo = Self { process, address: String::new(), said: Vec::new() };
         let output = BufReader::new(demo.process.stdout.take().expect("stdout is a pipe"));
-        let mut lines = output.lines().map_while(Result::ok);
-        demo.address = lines
-            .find_map(|line| line.strip_prefix("listening on http://").map(str::to_owned))
-            .expect("the demo says where it listens");
-        demo
+        for line in output.lines().map_while(Result::ok) {
+            if let Some(address) = line.strip_prefix("listening on http://") {
+                address.clone_into(&mut demo.address);
+                return demo;
+            }
+            demo.said.push(line);
+        }
+        panic!("the demo does not say where it listens");
     }
 
     /// Ends it as Ctrl-C does.
