@@ -96,6 +96,8 @@ where
 {
     type Output = <F::Output as Outcome>::Answer;
 
+    // Into the adapter's own `poll`: each copy of a response costs as much as a look at an unused session.
+    #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let handle = this.handle.as_ref().expect(POLLED_AFTER_ITS_END);
@@ -107,7 +109,8 @@ where
                 StateProjection::Running { future } => {
                     let outcome = ready!(poll_in(handle, future, context));
                     if handle.0.finish_unused() {
-                        break outcome.pass();
+                        *this.handle = None;
+                        return Poll::Ready(outcome.pass());
                     }
                     let response = match outcome.respond(handle) {
                         Ok(response) => response,
