@@ -252,7 +252,7 @@ impl Driver {
             }
             Self::Stealth(_) => Err(unlisted("listing sessions")),
             Self::Store(remote) => {
-                let page = Page { after: after.map(|id| last_key_of(&id)), limit };
+                let page = Page { after: after.map(|id| *id.keys().end()), limit };
                 let entries = remote.within(remote.store.owned_by(owner, now, page)).await;
                 let entries = entries.map_err(|error| Error::unavailable("listing", error))?;
                 let entries = entries.into_iter().map(|entry| (entry.key.id(), entry));
@@ -311,13 +311,6 @@ impl Driver {
 /// Nobody but the browsers has the sessions.
 fn unlisted(doing: &'static str) -> Error {
     Error::new(Kind::Unsupported { doing, why: "sessions are in their cookies" })
-}
-
-/// The last key that a session with this id can have.
-fn last_key_of(id: &SessionId) -> StoreKey {
-    let mut key = [0xff; 32];
-    key[..16].copy_from_slice(id.as_bytes());
-    StoreKey::from_bytes(key)
 }
 
 fn before(instant: Timestamp, span: Duration) -> Timestamp {

@@ -1,7 +1,7 @@
 //! Where a record is kept, and the public name under which people may see it.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use std::{fmt, str::FromStr};
+use std::{fmt, ops::RangeInclusive, str::FromStr};
 
 /// Where a store keeps a record: 32 bytes that say nothing about the token they were made from.
 ///
@@ -60,6 +60,24 @@ impl SessionId {
     /// The bytes of the id.
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
+    }
+
+    /// All keys that a session with this id can have.
+    ///
+    /// ```
+    /// use dframework_session_store::StoreKey;
+    ///
+    /// let key = StoreKey::from_bytes([7; 32]);
+    /// assert!(key.id().keys().contains(&key));
+    /// assert!(!key.id().keys().contains(&StoreKey::from_bytes([8; 32])));
+    /// ```
+    pub fn keys(&self) -> RangeInclusive<StoreKey> {
+        let with_rest = |rest| {
+            let mut key = [rest; 32];
+            key[..16].copy_from_slice(&self.0);
+            StoreKey(key)
+        };
+        with_rest(0)..=with_rest(0xff)
     }
 }
 

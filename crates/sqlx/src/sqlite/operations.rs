@@ -368,13 +368,9 @@ impl Operation for Find {
         database: &Database,
         connection: &mut SqliteConnection,
     ) -> Result<Option<Entry>, Failure> {
-        let [first, last] = [0, 0xff].map(|rest| {
-            let mut bytes = [rest; 32];
-            bytes[..16].copy_from_slice(self.id.as_bytes());
-            StoreKey::from_bytes(bytes)
-        });
-        let query = bind_key(sqlx::query(database.statements.find.clone()), &first);
-        let row = bind_key(query, &last).fetch_optional(connection).await?;
+        let keys = self.id.keys();
+        let query = bind_key(sqlx::query(database.statements.find.clone()), keys.start());
+        let row = bind_key(query, keys.end()).fetch_optional(connection).await?;
         row.map(|row| entry(&row)).transpose()
     }
 }
