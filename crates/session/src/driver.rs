@@ -5,12 +5,12 @@
 
 use crate::{
     cookie::Holding,
-    draft::Live,
+    draft::{Live, Recorded},
     error::Error,
     memory::{Found, Kept, Memory},
     queue::Queue,
     record::Bytes,
-    stealth::Stealth,
+    stealth::{End, Stealth},
     token::Token,
 };
 use dframework_session_store::{
@@ -178,14 +178,20 @@ impl Driver {
         }
     }
 
+    /// Ends a record now. `false` if there is none: in a cookie, because somebody has ended it before.
     pub(crate) async fn end(
         &self,
-        key: &StoreKey,
+        record: &Recorded,
+        now: Timestamp,
         remember_until: Timestamp,
     ) -> Result<bool, StoreError> {
+        let Recorded { key, sealed } = record;
         match self {
             Self::Memory(memory) => Ok(memory.end(key, remember_until)),
-            Self::Stealth(_) => Err(nothing_is_kept()),
+            Self::Stealth(stealth) => {
+                let sealed = sealed.as_ref().ok_or_else(nothing_is_kept)?;
+                Ok(stealth.end(sealed, now) == End::Now)
+            }
             Self::Store(remote) => remote.within(remote.store.end(key, remember_until)).await,
         }
     }

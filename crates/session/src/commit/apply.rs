@@ -16,7 +16,6 @@ use crate::{
     lines::Lines,
     record,
     sessions::Core,
-    stealth::End,
     token::Token,
 };
 use dframework_session_store::{
@@ -260,15 +259,9 @@ pub(crate) async fn end_record(
     record: &Recorded,
     remembered: &mut Remembered,
 ) -> Result<Ending, Error> {
-    let Recorded { key, sealed } = record;
-    if let (Driver::Stealth(stealth), Some(sealed)) = (driver, sealed) {
-        return Ok(match stealth.end(sealed, remembered.now) {
-            End::Now => Ending::Ended,
-            End::Before => Ending::Overtaken,
-        });
-    }
-    let error = match driver.end(key, remembered.until).await {
+    let error = match driver.end(record, remembered.now, remembered.until).await {
         Ok(true) => return Ok(Ending::Ended),
+        Ok(false) if driver.stealth().is_some() => return Ok(Ending::Overtaken),
         Ok(false) => StoreError::unavailable("the session is still there"),
         Err(error) if error.outcome_is_unknown() => {
             remembered.own.push(remembered.until);
@@ -276,7 +269,7 @@ pub(crate) async fn end_record(
         }
         Err(error) => return Err(Error::unavailable("ending the session", error)),
     };
-    match look_at_end(driver, key, remembered).await {
+    match look_at_end(driver, &record.key, remembered).await {
         Ok(Some(ending)) => Ok(ending),
         Ok(None) | Err(_) => Err(Error::unavailable("ending the session", error)),
     }
@@ -520,14 +513,8 @@ pub(super) async fn end_quietly(
     record: &Recorded,
     events: &mut Vec<Event>,
 ) {
-    let Recorded { key, sealed } = record;
-    let ended = match (&core.driver, sealed) {
-        (Driver::Stealth(stealth), Some(sealed)) => {
-            Ok(stealth.end(sealed, core.clock.now()) == End::Now)
-        }
-        (driver, _) => driver.end(key, remember_until(core)).await,
-    };
-    match ended {
+    let key = &record.key;
+    match core.driver.end(record, core.clock.now(), remember_until(core)).await {
         Ok(true) => note_end(core, which, key, events),
         Ok(false) => {}
         Err(error) => {

@@ -35,6 +35,7 @@ fn but_gone(result: Result<(), Error>) -> Result<(), Error> {
         result => result,
     }
 }
+
 impl Inner {
     /// Removes a value from its record, if `check` lets what is there pass, and returns it.
     pub(crate) async fn claim(
