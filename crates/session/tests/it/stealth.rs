@@ -2,7 +2,7 @@
 
 use crate::{
     events::Heard,
-    support::{Bench, Client, DAY, HOUR, Jar, KEY, NAME},
+    support::{Bench, Client, DAY, HOUR, Jar, KEY, NAME, in_cookies},
 };
 use dframework_session::{
     Clock, Config, DriverName, Error, Event, RequestHead, ResponseHead, Revocation, SessionHandle,
@@ -13,15 +13,12 @@ use std::{collections::HashSet, process::Command, time::Duration};
 
 const OTHER_KEY: &str = "c41f7a90be2d63581f0e9dcb8a7765432a1b0c9d8e7f60514233f2e1d0cfbead";
 
-async fn with(configure: impl FnOnce(Config) -> Config) -> Bench {
+/// Sessions in cookies, with this configuration.
+pub(crate) async fn with(configure: impl FnOnce(Config) -> Config) -> Bench {
     let clock = Clock::manual();
     let config = Config::new().driver(DriverName::Stealth).key(KEY).unwrap().clock(clock.clone());
     let sessions = Sessions::connect(&configure(config)).await.unwrap();
     Bench { driver: "stealth", sessions, clock }
-}
-
-async fn usual() -> Bench {
-    with(|config| config).await
 }
 
 /// Another process with the same clock.
@@ -41,7 +38,7 @@ fn cookies(lines: &[String]) -> Vec<&str> {
 
 #[tokio::test]
 async fn another_process_with_the_key_finds_the_session_and_one_without_it_does_not() {
-    let bench = usual().await;
+    let bench = in_cookies().await;
     let jar = bench.visitor().await;
     assert_eq!(name(&beside(&bench, |config| config).await, &jar).await.as_deref(), Some("guest"));
     let others: [fn(Config) -> Config; 3] = [
@@ -60,7 +57,7 @@ async fn another_process_with_the_key_finds_the_session_and_one_without_it_does_
 
 #[tokio::test]
 async fn a_reader_sends_no_payload_and_says_beside_it_that_the_session_was_used() {
-    let bench = usual().await;
+    let bench = in_cookies().await;
     let mut jar = bench.visitor().await;
     let (first, forgetful) = (jar.session().unwrap().to_owned(), jar.clone());
     for _ in 0..6 {
@@ -80,7 +77,7 @@ async fn a_reader_sends_no_payload_and_says_beside_it_that_the_session_was_used(
 
 #[tokio::test]
 async fn the_activity_of_one_session_prolongs_no_other() {
-    let bench = usual().await;
+    let bench = in_cookies().await;
     let (mut used, idle) = (bench.visitor().await, bench.visitor().await);
     bench.clock.advance(HOUR);
     bench.ok(&mut used, async |session| session.has("name").await).await;
@@ -93,7 +90,7 @@ async fn the_activity_of_one_session_prolongs_no_other() {
 
 #[tokio::test]
 async fn no_use_outlives_the_absolute_lifetime() {
-    let bench = usual().await;
+    let bench = in_cookies().await;
     let mut jar = bench.visitor().await;
     for hour in 0..720 {
         assert_eq!(name(&bench, &jar).await.as_deref(), Some("guest"), "after {hour} hours");
@@ -120,7 +117,7 @@ async fn a_copy_of_the_cookie_is_nobody_after_what_ends_the_session() {
         ("login", |session| Box::pin(session.set_owner("42"))),
     ];
     for (how, end) in ends {
-        let bench = usual().await;
+        let bench = in_cookies().await;
         let mut jar = bench.visitor().await;
         bench.ok(&mut jar, async |s| s.permanent(json!({ "terms": true })).await).await;
         let copy = jar.clone();
@@ -152,7 +149,7 @@ async fn with_revocation_off_a_logout_takes_the_cookie_and_nothing_else() {
 
 #[tokio::test]
 async fn sessions_end_by_their_ids() {
-    let bench = usual().await;
+    let bench = in_cookies().await;
     let (jar, other) = (bench.visitor().await, bench.visitor().await);
     let id = bench.ok(&mut jar.clone(), async |session| session.id().await).await.unwrap();
     assert!(bench.sessions.revoke(id).await.unwrap());
@@ -165,7 +162,7 @@ async fn sessions_end_by_their_ids() {
 
 #[tokio::test]
 async fn sessions_end_by_their_owner_and_a_later_login_stands() {
-    let bench = usual().await;
+    let bench = in_cookies().await;
     let mut jars = [Jar::default(), Jar::default(), Jar::default()];
     for (jar, owner) in jars.iter_mut().zip(["42", "42", "43"]) {
         bench.ok(jar, async |session| session.set_owner(owner).await).await;
@@ -184,7 +181,7 @@ async fn sessions_end_by_their_owner_and_a_later_login_stands() {
 
 #[tokio::test]
 async fn the_others_of_an_owner_end_and_this_one_stays_under_a_new_id_too() {
-    let bench = usual().await;
+    let bench = in_cookies().await;
     let (mut here, mut elsewhere) = (Jar::default(), Jar::default());
     for jar in [&mut here, &mut elsewhere] {
         bench.ok(jar, async |session| session.set_owner("42").await).await;
@@ -208,7 +205,7 @@ async fn the_others_of_an_owner_end_and_this_one_stays_under_a_new_id_too() {
 
 #[tokio::test]
 async fn keys_are_rotated_in_three_instances_without_a_logout() {
-    let bench = usual().await;
+    let bench = in_cookies().await;
     let mut jar = bench.visitor().await;
     bench.ok(&mut jar, async |s| s.permanent(json!({ "terms": true })).await).await;
     let quiet = jar.clone();
@@ -240,7 +237,7 @@ async fn keys_are_rotated_in_three_instances_without_a_logout() {
 
 #[tokio::test]
 async fn a_cookie_with_any_bit_flipped_is_no_session() {
-    let bench = usual().await;
+    let bench = in_cookies().await;
     let jar = bench.visitor().await;
     let value = jar.session().unwrap().as_bytes().to_vec();
     for at in 0..value.len() {
@@ -262,7 +259,7 @@ async fn a_cookie_with_any_bit_flipped_is_no_session() {
 
 #[tokio::test]
 async fn a_cookie_in_the_place_of_another_is_no_session() {
-    let bench = usual().await;
+    let bench = in_cookies().await;
     let mut jar = bench.visitor().await;
     bench.ok(&mut jar, async |s| s.permanent(json!({ "terms": true })).await).await;
     bench.clock.advance(HOUR);
@@ -296,7 +293,7 @@ fn altered(value: &str, at: usize) -> String {
 
 /// Everything that may be wrong with a cookie.
 async fn bad_cookies() -> Vec<Bad> {
-    let bench = usual().await;
+    let bench = in_cookies().await;
     let mut jar = bench.visitor().await;
     bench.ok(&mut jar, async |s| s.permanent(json!({ "terms": true })).await).await;
     let sealed = jar.session().unwrap().to_owned();
@@ -308,7 +305,7 @@ async fn bad_cookies() -> Vec<Bad> {
         bench.answer(&mut jar, &handle, 200).await.unwrap();
         jar.pairs()[bench.sessions.cookie_name()].clone()
     };
-    let ahead = usual().await;
+    let ahead = in_cookies().await;
     ahead.clock.advance(HOUR);
     // The last character holds two bits of which no byte is made.
     assert_eq!(sealed.len() % 4, 3);
@@ -420,7 +417,7 @@ async fn of_several_cookies_of_a_plain_name_four_are_opened() {
 #[tokio::test]
 #[ignore = "the process of which the test below starts two"]
 async fn seals_once() {
-    let jar = usual().await.visitor().await;
+    let jar = in_cookies().await.visitor().await;
     println!("sealed={}.", jar.session().unwrap());
 }
 
@@ -442,7 +439,7 @@ fn another_process_seals_with_another_nonce_and_another_id() {
 
 #[tokio::test]
 async fn a_session_has_a_line_of_4093_bytes_at_most_and_what_is_more_is_refused_by_its_keys() {
-    let bench = usual().await;
+    let bench = in_cookies().await;
     let mut longest = 0;
     for length in 2_000..3_500 {
         let mut jar = Jar::default();
@@ -465,7 +462,7 @@ async fn a_session_has_a_line_of_4093_bytes_at_most_and_what_is_more_is_refused_
 
 #[tokio::test]
 async fn what_is_too_large_leaves_the_session_as_it_was() {
-    let bench = usual().await;
+    let bench = in_cookies().await;
     let mut jar = bench.visitor().await;
     for regenerates in [false, true] {
         let handle = bench.open(&jar, Client::Plain, "POST");
@@ -482,7 +479,7 @@ async fn what_is_too_large_leaves_the_session_as_it_was() {
 
 #[tokio::test]
 async fn after_the_head_and_on_an_upgrade_nothing_can_change_but_a_logout() {
-    let bench = usual().await;
+    let bench = in_cookies().await;
     let mut jar = bench.visitor().await;
     let late = bench.open(&jar, Client::Plain, "GET");
     late.has("name").await.unwrap();
@@ -509,7 +506,7 @@ async fn after_the_head_and_on_an_upgrade_nothing_can_change_but_a_logout() {
 
 #[tokio::test]
 async fn what_takes_a_server_that_knows_the_sessions_is_unsupported() {
-    let bench = usual().await;
+    let bench = in_cookies().await;
     let jar = bench.visitor().await;
     let handle = bench.open(&jar, Client::Plain, "GET");
     assert!(handle.claim::<String>("name").await.unwrap_err().is_unsupported());
@@ -521,7 +518,7 @@ async fn what_takes_a_server_that_knows_the_sessions_is_unsupported() {
 
 #[tokio::test]
 async fn a_commit_never_waits() {
-    let bench = usual().await;
+    let bench = in_cookies().await;
     let mut jar = bench.visitor().await;
     for write in [false, true] {
         let handle = bench.open(&jar, Client::Plain, "POST");
@@ -538,7 +535,7 @@ async fn a_commit_never_waits() {
 
 #[tokio::test]
 async fn what_a_save_has_made_is_the_ground_of_the_next_commit() {
-    let bench = usual().await;
+    let bench = in_cookies().await;
     let mut jar = Jar::default();
     let handle = bench.open(&jar, Client::Plain, "POST");
     handle.set_owner("42").await.unwrap();
@@ -557,7 +554,7 @@ async fn what_a_save_has_made_is_the_ground_of_the_next_commit() {
 
 #[tokio::test]
 async fn of_two_parallel_writers_the_last_answer_wins() {
-    let bench = usual().await;
+    let bench = in_cookies().await;
     let mut jar = bench.visitor().await;
     let (one, other) =
         (bench.open(&jar, Client::Plain, "POST"), bench.open(&jar, Client::Plain, "POST"));
@@ -579,7 +576,7 @@ async fn an_answer_of_a_writer_that_arrives_last_brings_nobody_back_and_a_login_
         ("login", |session| Box::pin(session.set_owner("43"))),
     ];
     for (how, end) in ends {
-        let bench = usual().await;
+        let bench = in_cookies().await;
         let mut jar = Jar::default();
         bench.ok(&mut jar, async |session| session.set_owner("42").await).await;
         let writer = bench.open(&jar, Client::Plain, "POST");
@@ -605,7 +602,7 @@ async fn an_answer_of_a_writer_that_arrives_last_brings_nobody_back_and_a_login_
 
 #[tokio::test]
 async fn permanent_data_is_sealed_again_by_a_page_after_thirty_days_and_dies_after_400() {
-    let bench = usual().await;
+    let bench = in_cookies().await;
     let mut jar = Jar::default();
     bench.ok(&mut jar, async |s| s.permanent(json!({ "terms": true })).await).await;
     let first = jar.clone();
@@ -629,7 +626,7 @@ async fn permanent_data_is_sealed_again_by_a_page_after_thirty_days_and_dies_aft
 
 #[tokio::test]
 async fn a_logout_ends_copies_of_permanent_data_for_as_long_as_they_could_open() {
-    let bench = usual().await;
+    let bench = in_cookies().await;
     let mut jar = bench.visitor().await;
     bench.ok(&mut jar, async |s| s.permanent(json!({ "terms": true })).await).await;
     let copy = jar.without("");
@@ -642,7 +639,7 @@ async fn a_logout_ends_copies_of_permanent_data_for_as_long_as_they_could_open()
 
 #[tokio::test]
 async fn forgetting_the_last_permanent_key_ends_its_copies_too() {
-    let bench = usual().await;
+    let bench = in_cookies().await;
     let mut jar = Jar::default();
     bench.ok(&mut jar, async |s| s.permanent(json!({ "terms": true })).await).await;
     let copy = jar.clone();
@@ -684,7 +681,7 @@ pub(crate) async fn told() -> Vec<(&'static str, Vec<Event>)> {
     let sealed = bench.visitor().await.session().unwrap().to_owned();
     heard.take();
     let stranger = beside(&bench, |config| config.key(OTHER_KEY).unwrap()).await;
-    let ahead = usual().await;
+    let ahead = in_cookies().await;
     ahead.clock.advance(HOUR);
     let version = format!("Ag{}", &sealed[2..]);
     let other = if &sealed[80..81] == "A" { "Q" } else { "A" };
@@ -763,7 +760,7 @@ async fn member(bench: &Bench, owner: &'static str) -> Jar {
 
 #[tokio::test]
 async fn a_session_that_has_ended_keeps_itself_by_ending_no_others() {
-    let bench = usual().await;
+    let bench = in_cookies().await;
     let (victim, thief) = (member(&bench, "42").await, member(&bench, "42").await);
     // The thief's request is under way when the victim ends all others.
     let stale = bench.open(&thief, Client::Plain, "POST");
@@ -787,7 +784,7 @@ async fn a_session_that_has_ended_keeps_itself_by_ending_no_others() {
 
 #[tokio::test]
 async fn a_clock_that_was_set_back_spares_no_login() {
-    let bench = usual().await;
+    let bench = in_cookies().await;
     let jar = member(&bench, "42").await;
     let before = bench.clock.clone();
     before.advance(Duration::from_millis(u64::MAX - 1_999));
@@ -798,7 +795,7 @@ async fn a_clock_that_was_set_back_spares_no_login() {
 
 #[tokio::test]
 async fn a_reader_that_was_overtaken_by_a_logout_sends_no_cookie_of_any_kind() {
-    let bench = usual().await;
+    let bench = in_cookies().await;
     let mut jar = bench.visitor().await;
     bench.clock.advance(HOUR);
     let reader = bench.open(&jar, Client::Plain, "GET");
@@ -811,7 +808,7 @@ async fn a_reader_that_was_overtaken_by_a_logout_sends_no_cookie_of_any_kind() {
 
 #[tokio::test]
 async fn a_writer_that_was_overtaken_by_a_logout_seals_no_permanent_data_either() {
-    let bench = usual().await;
+    let bench = in_cookies().await;
     let mut jar = bench.visitor().await;
     bench.ok(&mut jar, async |s| s.permanent(json!({ "terms": true })).await).await;
     let writer = bench.open(&jar, Client::Plain, "POST");
@@ -837,7 +834,7 @@ async fn what_can_be_no_seal_hides_none() {
 
 #[tokio::test]
 async fn a_lifetime_that_was_made_shorter_holds_for_what_was_sealed_before() {
-    let bench = usual().await;
+    let bench = in_cookies().await;
     let jar = bench.visitor().await;
     let shorter = beside(&bench, |config| config.lifetime(2 * HOUR)).await;
     let shortest = beside(&bench, |config| config.lifetime(HOUR).idle_timeout(HOUR)).await;

@@ -43,11 +43,7 @@ pub(crate) async fn keepers() -> Vec<Bench> {
 pub(crate) const KEY: &str = "9f3b1c0d7e5a4286b1d0c3f2e4a596870f1e2d3c4b5a69788796a5b4c3d2e1f1";
 
 pub(crate) async fn in_cookies() -> Bench {
-    let clock = Clock::manual();
-    let config = Config::new().driver(dframework_session::DriverName::Stealth);
-    let config = config.key(KEY).unwrap().clock(clock.clone());
-    let sessions = Sessions::connect(&config).await.unwrap();
-    Bench { driver: "stealth", sessions, clock }
+    crate::stealth::with(|config| config).await
 }
 
 pub(crate) async fn in_memory() -> Bench {
