@@ -15,6 +15,9 @@ use std::{
     thread,
 };
 
+/// How often it is started before it counts as broken.
+const STARTS: usize = 10;
+
 /// A running chromedriver. It is killed with this value.
 pub(super) struct WebDriver {
     process: Child,
@@ -27,7 +30,22 @@ pub(super) struct Refused(#[expect(dead_code, reason = "shown by `Debug`")] pub(
 
 impl WebDriver {
     /// Starts one that keeps to this folder, on a port that the system picks.
+    ///
+    /// chromedriver asks for a free port of IPv6, then wants the same one of IPv4, and ends if somebody has that. It
+    /// is started again then.
     pub(super) fn start(program: &OsStr, home: &Path) -> Self {
+        let mut said = String::new();
+        for _ in 0..STARTS {
+            match Self::try_start(program, home) {
+                Ok(driver) => return driver,
+                Err(output) => said = output,
+            }
+        }
+        panic!("chromedriver ended {STARTS} times without telling its port; it said:\n{said}");
+    }
+
+    /// Gives what it said if it ends.
+    fn try_start(program: &OsStr, home: &Path) -> Result<Self, String> {
         let process = Command::new(program)
             .arg("--port=0")
             .env("HOME", home)
@@ -38,9 +56,10 @@ impl WebDriver {
             .spawn()
             .unwrap();
         let mut driver = Self { process, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
-        let port = port(driver.process.stdout.take().unwrap());
-        driver.address.set_port(port.recv_timeout(PATIENCE).expect("chromedriver tells its port"));
-        driver
+        let start = start(driver.process.stdout.take().unwrap());
+        let port = start.recv_timeout(PATIENCE).expect("chromedriver tells its port or ends")?;
+        driver.address.set_port(port);
+        Ok(driver)
     }
 
     /// Sends a command and waits, for a bounded time, for its result.
@@ -97,16 +116,20 @@ impl Drop for WebDriver {
     }
 }
 
-/// The port, once chromedriver says it. Its output is read to the end, or it would stand still one day.
-fn port(output: ChildStdout) -> mpsc::Receiver<u16> {
+/// The port, once chromedriver says it, or all that it said, once it has ended without. Its output is read to the end,
+/// or it would stand still one day.
+fn start(output: ChildStdout) -> mpsc::Receiver<Result<u16, String>> {
     let (tell, told) = mpsc::channel();
     thread::spawn(move || {
+        let mut said = String::new();
         for line in BufReader::new(output).lines().map_while(Result::ok) {
             let port = line.split("started successfully on port ").nth(1);
             if let Some(port) = port.and_then(|rest| rest.trim_end_matches('.').parse().ok()) {
-                let _ = tell.send(port);
+                let _ = tell.send(Ok(port));
             }
+            said.extend([&line, "\n"]);
         }
+        let _ = tell.send(Err(said));
     });
     told
 }
