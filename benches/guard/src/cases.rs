@@ -1,229 +1,175 @@
 //! The applications that are counted, and the requests that they answer.
 
-use axum::{
-    Router,
-    body::Body,
-    http::{Request, header},
-    routing::get,
+use applications::{
+    Application, actix,
+    asked::{Case as Asked, KEY},
+    axum,
 };
-use dframework_session::{
-    Clock, Config, DriverName, Error, RequestHead, ResponseHead, Session, Sessions,
-    tower::SessionLayer,
-};
-use std::{
-    task::{Context, Poll},
-    time::Duration,
-};
-use tower::{Layer, Service};
+use dframework_session::{Clock, Config, DriverName, Sessions};
+use std::{str::FromStr, time::Duration};
 
 /// One row of the table.
 #[derive(Clone, Copy)]
 pub(crate) struct Case {
     pub(crate) name: &'static str,
-    /// What the same request costs without sessions.
-    pub(crate) bare: &'static str,
     pub(crate) title: &'static str,
-    /// How many instructions it may cost, the allocator's among them; `None` where they are not ours.
+    framework: Framework,
+    kind: Kind,
+    asked: Asked,
+    /// How many instructions it may cost, the allocator's among them; `None` where nothing was said of it.
     pub(crate) hold: Option<i64>,
 }
 
-pub(crate) const CASES: [Case; 11] = [
-    Case { name: "layer", bare: "bare", title: "a layer that does nothing", hold: None },
-    Case { name: "unused", bare: "bare", title: "no cookie, session unused", hold: Some(2_500) },
-    Case {
-        name: "unused-cookie",
-        bare: "bare-cookie",
-        title: "cookie, session unused",
-        hold: Some(2_800),
-    },
-    Case {
-        name: "memory-read",
-        bare: "bare-cookie",
-        title: "memory: read one key",
-        hold: Some(4_200),
-    },
-    Case {
-        name: "memory-write",
-        bare: "bare-cookie",
-        title: "memory: read and write",
-        hold: Some(6_500),
-    },
-    Case { name: "memory-new", bare: "bare", title: "memory: new session", hold: Some(15_000) },
-    Case {
-        name: "memory-new-evicts",
-        bare: "bare",
-        title: "memory: new session that evicts another",
-        hold: None,
-    },
-    Case {
-        name: "memory-new-expires",
-        bare: "bare",
-        title: "memory: new session while others expire",
-        hold: None,
-    },
-    Case {
-        name: "stealth-read",
-        bare: "bare-stealth",
-        title: "stealth: read one key",
-        hold: Some(8_900),
-    },
-    Case {
-        name: "stealth-write",
-        bare: "bare-stealth",
-        title: "stealth: read and write",
-        hold: Some(16_200),
-    },
-    Case { name: "stealth-new", bare: "bare", title: "stealth: new session", hold: None },
-];
+#[derive(Clone, Copy)]
+enum Framework {
+    Axum,
+    Actix,
+}
 
-/// A key that everybody can read.
-const KEY: &str = "4b1d0c3f2e4a596870f1e2d3c4b5a69788796a5b4c3d2e1f19f3b1c0d7e5a428";
+/// What stands before the handler.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A layer that does nothing.
+    Layer,
+    Memory,
+    /// A new session pushes another one out.
+    Evicting,
+    /// Others expire as fast as new ones come.
+    Expiring,
+    Stealth,
+}
+
+/// Whether the sessions are there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    With,
+    Without,
+}
+
+impl Side {
+    pub(crate) fn word(self) -> &'static str {
+        if self == Self::With { "with" } else { "without" }
+    }
+}
+
+impl FromStr for Side {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        let found = [Self::With, Self::Without].into_iter().find(|side| side.word() == word);
+        found.ok_or_else(|| format!("{word:?} is neither with nor without"))
+    }
+}
+
+const fn axum(name: &'static str, title: &'static str, kind: Kind, asked: Asked) -> Case {
+    Case { name, title, framework: Framework::Axum, kind, asked, hold: None }
+}
+
+const fn actix(name: &'static str, title: &'static str, kind: Kind, asked: Asked) -> Case {
+    Case { name, title, framework: Framework::Actix, kind, asked, hold: None }
+}
+
+impl Case {
+    const fn holding(self, hold: i64) -> Self {
+        Self { hold: Some(hold), ..self }
+    }
+}
+
+pub(crate) const CASES: [Case; 19] = {
+    use Asked::{New, Read, ReadAndWrite, Unused, UnusedWithCookie};
+    use Kind::{Evicting, Expiring, Layer, Memory, Stealth};
+    [
+        axum("layer", "a layer that does nothing", Layer, Unused),
+        axum("unused", "no cookie, session unused", Memory, Unused).holding(2_500),
+        axum("unused-cookie", "cookie, session unused", Memory, UnusedWithCookie).holding(2_800),
+        axum("memory-read", "memory: read one key", Memory, Read).holding(4_200),
+        axum("memory-write", "memory: read and write", Memory, ReadAndWrite).holding(6_500),
+        axum("memory-new", "memory: new session", Memory, New).holding(15_000),
+        axum("memory-new-evicts", "memory: new session that evicts another", Evicting, New),
+        axum("memory-new-expires", "memory: new session while others expire", Expiring, New),
+        axum("stealth-read", "stealth: read one key", Stealth, Read).holding(8_900),
+        axum("stealth-write", "stealth: read and write", Stealth, ReadAndWrite).holding(16_200),
+        axum("stealth-new", "stealth: new session", Stealth, New),
+        actix("actix-unused", "actix: no cookie, session unused", Memory, Unused),
+        actix("actix-unused-cookie", "actix: cookie, session unused", Memory, UnusedWithCookie),
+        actix("actix-memory-read", "actix, memory: read one key", Memory, Read),
+        actix("actix-memory-write", "actix, memory: read and write", Memory, ReadAndWrite),
+        actix("actix-memory-new", "actix, memory: new session", Memory, New),
+        actix("actix-stealth-read", "actix, stealth: read one key", Stealth, Read),
+        actix("actix-stealth-write", "actix, stealth: read and write", Stealth, ReadAndWrite),
+        actix("actix-stealth-new", "actix, stealth: new session", Stealth, New),
+    ]
+};
+
+impl FromStr for Case {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let case = CASES.into_iter().find(|case| case.name == name);
+        case.ok_or_else(|| format!("{name:?} is no case"))
+    }
+}
 
 const A_SECOND: Duration = Duration::from_secs(1);
 
 /// Sessions in the store besides the one that is used.
 const OTHERS: usize = 1_000;
 
-/// The fields that a browser sends with a navigation.
-const ORDINARY: [(&str, &str); 10] = [
-    ("host", "shop.example"),
-    ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
-    ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
-    ("accept-language", "en-US,en;q=0.5"),
-    ("accept-encoding", "gzip, deflate, br, zstd"),
-    ("referer", "https://shop.example/catalogue"),
-    ("upgrade-insecure-requests", "1"),
-    ("sec-fetch-dest", "document"),
-    ("sec-fetch-mode", "navigate"),
-    ("sec-fetch-site", "same-origin"),
-];
-
-async fn bare() -> &'static str {
-    "ok"
-}
-
-async fn read() -> Result<&'static str, Error> {
-    let name: Option<String> = Session::get("name").await?;
-    assert!(name.is_some(), "the session was opened");
-    Ok("ok")
-}
-
-async fn read_and_write() -> Result<&'static str, Error> {
-    let visits: i64 = Session::get_or("visits", &0).await?;
-    Session::set("visits", visits + 1).await?;
-    Ok("ok")
-}
-
-async fn begin() -> Result<&'static str, Error> {
-    fill(&Session::handle()?).await?;
-    Ok("ok")
-}
-
-/// Six keys, 300 bytes.
-async fn fill(session: &dframework_session::SessionHandle) -> Result<(), Error> {
-    session.set("name", "a visitor of the shop").await?;
-    session.set("visits", 1).await?;
-    session.set("language", "en").await?;
-    session.set("cart", "17 x 2, 4 x 1, 90 x 6, 1204 x 1, 33 x 12, 7 x 3, 55 x 1").await?;
-    session.set("last", "/catalogue/shoes/winter?page=3&sort=price&size=42").await?;
-    session.set("seen", "1204 33 7 55 90 17 4 1901 2207 18 44 5 6 1010").await
-}
-
 /// Answers requests of one case. What the case needs is made before the first of them.
-pub(crate) fn run(name: &str, requests: usize) {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    runtime.block_on(async {
+pub(crate) fn run(case: Case, side: Side, requests: usize) {
+    let Case { framework, kind, asked, .. } = case;
+    actix_web::rt::System::new().block_on(async {
         let clock = Clock::manual();
-        let sessions = Sessions::connect(&config(name, &clock)).await.expect("a driver is there");
-        let cookie = populate(&sessions, &clock).await;
-        let handler = match name {
-            "memory-read" | "stealth-read" => get(read),
-            "memory-write" | "stealth-write" => get(read_and_write),
-            "memory-new" | "memory-new-evicts" | "memory-new-expires" | "stealth-new" => get(begin),
-            _ => get(bare),
+        let sessions = Sessions::connect(&config(kind, &clock)).await.expect("a driver is there");
+        let ours = with(framework, sessions);
+        let cookies = populate(&*ours, &clock).await;
+        let application = match (side, kind) {
+            (Side::Without, _) => without(framework),
+            (Side::With, Kind::Layer) => axum::layer(),
+            (Side::With, _) => ours,
         };
-        let mut app = Router::new().route("/", handler);
-        app = match name {
-            "bare" | "bare-cookie" | "bare-stealth" => app,
-            "layer" => app.layer(PassThroughLayer),
-            _ => app.layer(SessionLayer::new(sessions)),
-        };
-        let brings_none = ["bare", "layer", "unused"].contains(&name) || name.contains("-new");
-        let cookie = (!brings_none).then_some(cookie.as_str());
-        let mut service = app.into_service::<Body>();
+        let cookies = asked.brings_cookies().then_some(&*cookies);
+        let mut worker = application.worker().await;
         for _ in 0..requests {
             clock.advance(A_SECOND);
-            let answer = service.call(request(cookie)).await.expect("a router cannot fail");
-            assert!(answer.status().is_success());
-            std::hint::black_box(answer);
+            worker.answer(asked.path(), cookies).await;
         }
     });
 }
 
-/// A layer that does nothing: what axum itself takes for having one.
-#[derive(Clone, Copy)]
-struct PassThroughLayer;
-
-#[derive(Clone)]
-struct PassThrough<S>(S);
-
-impl<S> Layer<S> for PassThroughLayer {
-    type Service = PassThrough<S>;
-
-    fn layer(&self, inner: S) -> PassThrough<S> {
-        PassThrough(inner)
+fn with(framework: Framework, sessions: Sessions) -> Box<dyn Application> {
+    match framework {
+        Framework::Axum => axum::ours(sessions),
+        Framework::Actix => actix::ours(sessions),
     }
 }
 
-impl<S: Service<Q>, Q> Service<Q> for PassThrough<S> {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.0.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Q) -> S::Future {
-        self.0.call(request)
+fn without(framework: Framework) -> Box<dyn Application> {
+    match framework {
+        Framework::Axum => axum::bare(),
+        Framework::Actix => actix::bare(),
     }
 }
 
 /// Where a new session costs more than its own making, a session has to go for it: another one at the bound, or
 /// one that expires in the second that passes between two requests. The other cases go by the system's clock.
-fn config(name: &str, clock: &Clock) -> Config {
-    let config = Config::new().driver(DriverName::Memory);
-    match name {
-        "bare-stealth" | "stealth-read" | "stealth-write" | "stealth-new" => {
-            config.driver(DriverName::Stealth).key(KEY).expect("it is random")
-        }
-        "memory-new-evicts" => config.max_sessions(OTHERS),
-        "memory-new-expires" => config.clock(clock.clone()).idle_timeout(A_SECOND * 1_000),
-        _ => config,
+fn config(kind: Kind, clock: &Clock) -> Config {
+    let memory = Config::new().driver(DriverName::Memory);
+    match kind {
+        Kind::Layer | Kind::Memory => memory,
+        Kind::Evicting => memory.max_sessions(OTHERS),
+        Kind::Expiring => memory.clock(clock.clone()).idle_timeout(A_SECOND * 1_000),
+        Kind::Stealth => Config::new().driver(DriverName::Stealth).key(KEY).expect("it is random"),
     }
 }
 
-/// Fills the store and returns the Cookie field of the last session.
-async fn populate(sessions: &Sessions, clock: &Clock) -> String {
-    let mut cookie = String::new();
+/// Fills the store and returns the cookies that bring its last session, among two of somebody else.
+async fn populate(application: &dyn Application, clock: &Clock) -> String {
+    let mut worker = application.worker().await;
+    let mut own = None;
     for _ in 0..=OTHERS {
-        let handle = sessions.open(RequestHead::new("GET"));
         clock.advance(A_SECOND);
-        fill(&handle).await.expect("memory has room");
-        let head = sessions.commit(&handle, ResponseHead::new(200)).await.expect("memory has room");
-        let line = &head.set_cookies[0];
-        line.split_once(';').map_or(line.as_str(), |(pair, _)| pair).clone_into(&mut cookie);
+        own = worker.begin(Asked::New.path()).await;
     }
-    format!("theme=dark; {cookie}; consent=all")
-}
-
-fn request(cookie: Option<&str>) -> Request<Body> {
-    let mut request = Request::builder().uri("/");
-    for (name, value) in ORDINARY {
-        request = request.header(name, value);
-    }
-    if let Some(cookie) = cookie {
-        request = request.header(header::COOKIE, cookie);
-    }
-    request.body(Body::empty()).expect("the parts are valid")
+    format!("theme=dark; {}; consent=all", own.expect("a session was made"))
 }

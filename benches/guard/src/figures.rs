@@ -1,9 +1,7 @@
 //! The recorded counts, by what the processor can do and by compiler: either way it is other code.
 
-use crate::{
-    cases::Case,
-    count::{self, Count},
-};
+use crate::cases::Case;
+use measuring::count::{self, Count};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, error::Error, fs, path::PathBuf, process::ExitCode};
 

@@ -1,7 +1,6 @@
 //! What a request costs above its bare framework: instructions and allocations, counted by valgrind.
 //!
-//! Counts, unlike times, are the same on a busy machine. Every case runs twice, with few and with many requests,
-//! and the difference is divided by the requests between them, so that neither the start nor the end counts.
+//! Counts, unlike times, are the same on a busy machine.
 //!
 //! ```text
 //! guard            count every case and print the table
@@ -10,16 +9,15 @@
 //! guard profile CASE        what the instructions of a case are spent on, by function
 //! guard memory     what a million sessions take in the memory store; fails where it is too much
 //! guard threads    how many sessions the memory store finds in a second, on one thread and on two
-//! guard run CASE REQUESTS   what the above run under valgrind, and what a profiler may be pointed at
+//! guard run CASE with|without REQUESTS   what the above run under valgrind, and what a profiler may be pointed at
 //! ```
 
 mod cases;
-mod count;
 mod figures;
 mod table;
 
-use cases::{CASES, Case};
-use count::Count;
+use cases::{CASES, Case, Side};
+use measuring::count::{self, Count};
 use std::{env, error::Error, process::ExitCode};
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
@@ -27,23 +25,24 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
         [] => {
-            print(&CASES.map(|case| (case, count::overhead(case))));
+            print(&CASES.map(|case| (case, overhead(case))));
             Ok(ExitCode::SUCCESS)
         }
         ["check"] => {
-            let counted = CASES.map(|case| (case, count::overhead(case)));
+            let counted = CASES.map(|case| (case, overhead(case)));
             print(&counted);
             figures::check(&counted)
         }
         ["record"] => {
-            let counted = CASES.map(|case| (case, count::overhead(case)));
+            let counted = CASES.map(|case| (case, overhead(case)));
             print(&counted);
             figures::record(&counted)?;
             Ok(ExitCode::SUCCESS)
         }
         ["profile", name] => {
-            let case = CASES.into_iter().find(|case| case.name == name).ok_or("no such case")?;
-            let rows = count::profile(case);
+            let case: Case = name.parse()?;
+            let words = |side: Side| [case.name, side.word()];
+            let rows = count::profile(&words(Side::With), &words(Side::Without));
             rows.iter()
                 .filter(|(cost, _)| *cost >= 10)
                 .for_each(|(cost, name)| println!("{cost:8} {name}"));
@@ -62,15 +61,21 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             println!("{}", figures::features());
             Ok(ExitCode::SUCCESS)
         }
-        ["run", name, requests] => {
-            cases::run(name, requests.parse()?);
+        ["run", name, side, requests] => {
+            cases::run(name.parse()?, side.parse()?, requests.parse()?);
             Ok(ExitCode::SUCCESS)
         }
         _ => Err(
-            "usage: guard [check | record | profile CASE | memory | threads | run CASE REQUESTS]"
+            "usage: guard [check | record | profile CASE | memory | threads | run CASE with|without REQUESTS]"
                 .into(),
         ),
     }
+}
+
+/// What a request of this case costs above the same request without sessions.
+fn overhead(case: Case) -> Count {
+    let request = |side: Side| count::request(&[case.name, side.word()]);
+    request(Side::With) - request(Side::Without)
 }
 
 fn print(counted: &[(Case, Count)]) {

@@ -1,13 +1,16 @@
-//! Running this very binary under valgrind, and reading what it counted.
+//! Running this very program under valgrind, and reading what was counted.
+//!
+//! A program that is counted answers requests when it is run as `run WORDS REQUESTS`. It runs with few and with many,
+//! and the difference is divided by the requests between them, so that neither the start nor the end counts.
 //!
 //! What `malloc` and `free` execute depends on how earlier blocks happen to lie in the heap, by thousands of
 //! instructions a request. So the allocator's own instructions are counted apart: the rest is the same in
 //! every run, and the number of allocations stands beside it.
 
-use crate::cases::Case;
 use std::{
     collections::{HashMap, HashSet},
     env, fs,
+    ops::Sub,
     path::{Path, PathBuf},
     process::{self, Command},
 };
@@ -18,28 +21,38 @@ const MANY: u64 = 1_200;
 
 /// What one request costs.
 #[derive(Clone, Copy)]
-pub(crate) struct Count {
+pub struct Count {
     /// Instructions outside the allocator.
-    pub(crate) instructions: i64,
+    pub instructions: i64,
     /// Instructions of the allocator, in this heap.
-    pub(crate) in_allocator: i64,
-    pub(crate) allocations: f64,
-    pub(crate) bytes: i64,
+    pub in_allocator: i64,
+    /// How many blocks are allocated.
+    pub allocations: f64,
+    /// How large they are together.
+    pub bytes: i64,
 }
 
-/// What a request of this case costs above the same request without sessions.
-pub(crate) fn overhead(case: Case) -> Count {
-    let (with, without) = (request(case.name), request(case.bare));
-    Count {
-        instructions: with.instructions - without.instructions,
-        in_allocator: with.in_allocator - without.in_allocator,
-        allocations: with.allocations - without.allocations,
-        bytes: with.bytes - without.bytes,
+/// What one request costs above another.
+impl Sub for Count {
+    type Output = Self;
+
+    fn sub(self, without: Self) -> Self {
+        Self {
+            instructions: self.instructions - without.instructions,
+            in_allocator: self.in_allocator - without.in_allocator,
+            allocations: self.allocations - without.allocations,
+            bytes: self.bytes - without.bytes,
+        }
     }
 }
 
 /// What decides which code runs: the processor, as far as programs under valgrind see it, and the compiler.
-pub(crate) fn platform() -> String {
+///
+/// # Panics
+///
+/// Valgrind or the compiler cannot be run.
+#[must_use]
+pub fn platform() -> String {
     let features = valgrind(&["--tool=none"], &["features"]);
     let compiler = Command::new("rustc").arg("--version").output();
     let compiler = compiler.unwrap_or_else(|error| panic!("rustc cannot be run: {error}"));
@@ -49,10 +62,16 @@ pub(crate) fn platform() -> String {
     format!("{} rustc {version}", text(features.stdout))
 }
 
-fn request(name: &str) -> Count {
-    let (few, many) = (instructions(name, FEW), instructions(name, MANY));
-    let (blocks_of_few, bytes_of_few) = heap(name, FEW);
-    let (blocks, bytes) = heap(name, MANY);
+/// What a request costs of those that `run WORDS` answers.
+///
+/// # Panics
+///
+/// Valgrind cannot be run, or the program fails.
+#[must_use]
+pub fn request(words: &[&str]) -> Count {
+    let (few, many) = (instructions(words, FEW), instructions(words, MANY));
+    let (blocks_of_few, bytes_of_few) = heap(words, FEW);
+    let (blocks, bytes) = heap(words, MANY);
     let each = |few: u64, many: u64| ((many - few) / (MANY - FEW)).cast_signed();
     #[expect(clippy::cast_precision_loss, reason = "there are fewer than 2^52 of them")]
     let allocations = (blocks - blocks_of_few) as f64 / (MANY - FEW) as f64;
@@ -70,18 +89,23 @@ struct Instructions {
     allocator: u64,
 }
 
-fn instructions(name: &str, requests: u64) -> Instructions {
-    let counted = sum(&callgrind(name, requests));
+fn instructions(words: &[&str], requests: u64) -> Instructions {
+    let counted = sum(&callgrind(words, requests));
     assert!(counted.allocator > 0, "the allocator's functions were found");
     counted
 }
 
 /// What callgrind writes about this many requests.
-fn callgrind(name: &str, requests: u64) -> String {
-    let file = env::temp_dir().join(format!("guard-{}-{name}-{requests}", process::id()));
+fn callgrind(words: &[&str], requests: u64) -> String {
+    let name = format!("counted-{}-{}-{requests}", process::id(), words.join("-"));
+    let file = env::temp_dir().join(name);
     let output = format!("--callgrind-out-file={}", file.display());
-    valgrind(&["--tool=callgrind", &output], &["run", name, &requests.to_string()]);
+    valgrind(&["--tool=callgrind", &output], &run(words, &requests.to_string()));
     read_and_remove(&file)
+}
+
+fn run<'a>(words: &[&'a str], requests: &'a str) -> Vec<&'a str> {
+    ["run"].into_iter().chain(words.iter().copied()).chain([requests]).collect()
 }
 
 fn read_and_remove(file: &Path) -> String {
@@ -137,9 +161,14 @@ fn is_allocator(function: &str) -> bool {
     starts.iter().chain(&more).any(|start| function.starts_with(start))
 }
 
-/// The instructions of a request by function, above the same request without sessions; the most first.
-pub(crate) fn profile(case: Case) -> Vec<(i64, String)> {
-    let (with, without) = (by_request(case.name), by_request(case.bare));
+/// The instructions of a request by function, above those of another one; the most first.
+///
+/// # Panics
+///
+/// Valgrind cannot be run, or the program fails.
+#[must_use]
+pub fn profile(words: &[&str], without: &[&str]) -> Vec<(i64, String)> {
+    let (with, without) = (by_request(words), by_request(without));
     let names: HashSet<&String> = with.keys().chain(without.keys()).collect();
     let cost = |name| with.get(name).unwrap_or(&0) - without.get(name).unwrap_or(&0);
     let mut rows: Vec<_> = names.into_iter().map(|name| (cost(name), name.clone())).collect();
@@ -147,8 +176,8 @@ pub(crate) fn profile(case: Case) -> Vec<(i64, String)> {
     rows
 }
 
-fn by_request(name: &str) -> HashMap<String, i64> {
-    let (few, many) = (callgrind(name, FEW), callgrind(name, MANY));
+fn by_request(words: &[&str]) -> HashMap<String, i64> {
+    let (few, many) = (callgrind(words, FEW), callgrind(words, MANY));
     let few = by_function(&few);
     let each = |(function, cost): (&str, u64)| {
         let more = cost - few.get(function).unwrap_or(&0).min(&cost);
@@ -158,9 +187,9 @@ fn by_request(name: &str) -> HashMap<String, i64> {
 }
 
 /// How many blocks were allocated, and how many bytes in all.
-fn heap(name: &str, requests: u64) -> (u64, u64) {
-    let arguments = ["run", name, &requests.to_string()];
-    let output = valgrind(&["--tool=dhat", "--dhat-out-file=/dev/null"], &arguments);
+fn heap(words: &[&str], requests: u64) -> (u64, u64) {
+    let tool = ["--tool=dhat", "--dhat-out-file=/dev/null"];
+    let output = valgrind(&tool, &run(words, &requests.to_string()));
     let report = String::from_utf8_lossy(&output.stderr).into_owned();
     // `Total: 1,024 bytes in 3 blocks`
     let line = report.lines().find_map(|line| line.split_once("Total:")).map(|(_, line)| line);
