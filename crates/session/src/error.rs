@@ -188,7 +188,8 @@ impl Error {
         )
     }
 
-    /// The call came from outside a request: no layer, or a task that was spawned on its own.
+    /// The call came from outside a request: no layer, or a task that was spawned on its own. What to write instead is in
+    /// [the manual](crate::manual::tasks).
     pub fn is_outside(&self) -> bool {
         matches!(self.0.kind, Kind::Outside { .. } | Kind::OfOthers)
     }

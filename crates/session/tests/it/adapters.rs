@@ -3,6 +3,8 @@
 mod endings;
 mod layers;
 mod stack;
+mod tasks;
+mod websocket;
 
 use crate::{
     stores::{Fault, Probe, Verb},
