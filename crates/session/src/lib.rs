@@ -76,6 +76,7 @@
 - [Stealth](manual::stealth): sessions in their cookies; keys and their change, size, logout, the format.
 - [Events](manual::events): what is told to the log and to functions of the application.
 - [Testing](manual::testing): a visitor for the tests of an application.
+- [Coming from another library](manual::migrating): the calls of three others beside these, and what differs.
 "
 )]
 //!

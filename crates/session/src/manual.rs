@@ -41,3 +41,4 @@ chapter!(database, "../docs/database.md");
 chapter!(stealth, "../docs/stealth.md");
 chapter!(events, "../docs/events.md");
 chapter!(testing, "../docs/testing.md");
+chapter!(migrating, "../docs/migrating.md");
