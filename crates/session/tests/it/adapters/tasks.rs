@@ -9,9 +9,9 @@ use super::{
 };
 use crate::{
     stores::{Fault, Verb},
-    support::{Jar, OUTSIDE, told, yield_often},
+    support::{HOUR, Jar, OUTSIDE, told, yield_often},
 };
-use dframework_session::{Error, Session, SessionHandle};
+use dframework_session::{Clock, Error, Session, SessionHandle};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use serde_json::json;
 use std::{future::pending, pin::Pin};
@@ -26,6 +26,7 @@ on_every_adapter! {
     what_a_request_polls_itself_finds_its_session,
     a_branch_that_is_dropped_leaves_what_it_has_changed,
     a_verb_that_is_dropped_while_it_loads_has_changed_nothing,
+    a_save_that_is_dropped_goes_on,
     a_body_in_a_scope_finds_its_session,
     a_guard_saves_by_the_task_that_it_spawns,
     middleware_that_spawns_the_rest_of_a_request_brings_the_session_along,
@@ -33,6 +34,7 @@ on_every_adapter! {
     a_change_after_the_head_that_needs_a_cookie_says_what_to_do,
     a_handle_sees_what_others_did_when_it_has_saved,
     a_handle_learns_of_a_logout_when_it_saves,
+    a_kept_handle_prolongs_its_session_by_saving_and_not_by_reading,
 }
 
 type Work = Pin<Box<dyn Future<Output = Result<i64, Error>> + Send>>;
@@ -197,6 +199,35 @@ async fn a_verb_that_is_dropped_while_it_loads_has_changed_nothing<S: Stack>() {
     store.fail_next(Verb::Load, Fault::Held);
     assert_eq!(send::<S>(&app, &mut jar, "/").await.text, "2");
     assert_eq!(send::<S>(&app, &mut jar, "/look").await.text, "2");
+}
+
+async fn a_save_that_is_dropped_goes_on<S: Stack>() {
+    let (store, sessions) = in_probe(|config| config);
+    let held = store.clone();
+    let handler = move || {
+        let store = held.clone();
+        async move {
+            visit().await?;
+            store.fail_next(Verb::Commit, Fault::Held);
+            tokio::select! {
+                biased;
+                saved = Session::save() => saved?,
+                () = yield_often() => {}
+            }
+            store.release();
+            visit().await
+        }
+    };
+    let plan = Plan::new()
+        .route("/first", call(visit))
+        .route("/", call(handler))
+        .route("/look", take(look));
+    let app = S::build(plan.layer(&sessions)).await;
+    let mut jar = Jar::default();
+    send::<S>(&app, &mut jar, "/first").await;
+    let answer = send::<S>(&app, &mut jar, "/").await;
+    assert_eq!((answer.status, answer.text.as_str()), (200, "3"));
+    assert_eq!(send::<S>(&app, &mut jar, "/look").await.text, "3", "each counts once");
 }
 
 async fn a_body_in_a_scope_finds_its_session<S: Stack>() {
@@ -375,6 +406,23 @@ async fn a_handle_learns_of_a_logout_when_it_saves<S: Stack>() {
         assert!(error.is_gone(), "{driver}");
         assert_eq!(error.to_string(), text, "{driver}");
         assert!(handle.set("round", 2).await.unwrap_err().is_gone(), "{driver}: from now on");
+    }
+}
+
+async fn a_kept_handle_prolongs_its_session_by_saving_and_not_by_reading<S: Stack>() {
+    for (saves, visits) in [(true, "1"), (false, "0")] {
+        let clock = Clock::manual();
+        let (_, sessions) = in_probe(|config| config.clock(clock.clone()).idle_timeout(2 * HOUR));
+        let (app, mut jar, handle) = streaming::<S>(&sessions).await;
+        for round in 0..3 {
+            clock.advance(HOUR);
+            assert_eq!(look(handle.clone()).await.unwrap(), 1);
+            if saves {
+                handle.set("round", round).await.unwrap();
+                handle.save().await.unwrap();
+            }
+        }
+        assert_eq!(send::<S>(&app, &mut jar, "/look").await.text, visits, "saves: {saves}");
     }
 }
 
