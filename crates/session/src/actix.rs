@@ -168,7 +168,9 @@ impl FromRequest for SessionHandle {
 
     /// Takes the handle of the current request.
     fn from_request(_: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(crate::facade::current())
+        ready(crate::facade::extracted(
+            "wrap the `App`, or the scope or resource of its route, in `SessionMiddleware`",
+        ))
     }
 }
 

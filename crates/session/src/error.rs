@@ -32,8 +32,10 @@ struct Repr {
 /// The cases, each with what its message names.
 #[derive(Debug)]
 pub(crate) enum Kind {
-    /// No session in the running task.
-    Outside,
+    /// No session in the running task. Where a handler asks for it as an argument, its framework knows how to mend that.
+    Outside { mend: Option<&'static str> },
+    /// The sessions in the running task are of other `Sessions`.
+    OfOthers,
     /// The store did not answer, or not in time.
     Unavailable { doing: &'static str },
     /// The record ended while this request was under way.
@@ -76,6 +78,15 @@ pub(crate) enum Record {
 }
 
 impl Error {
+    pub(crate) fn outside() -> Self {
+        Self::new(Kind::Outside { mend: None })
+    }
+
+    #[cfg(any(feature = "axum", feature = "actix"))]
+    pub(crate) fn without_layer(mend: &'static str) -> Self {
+        Self::new(Kind::Outside { mend: Some(mend) })
+    }
+
     pub(crate) fn gone(record: Record) -> Self {
         Self::new(Kind::Gone { record })
     }
@@ -177,9 +188,10 @@ impl Error {
         )
     }
 
-    /// The call came from outside a request: no layer, or a task that was spawned on its own.
+    /// The call came from outside a request: no layer, or a task that was spawned on its own. What to write instead is in
+    /// [the manual](crate::manual::tasks).
     pub fn is_outside(&self) -> bool {
-        matches!(self.0.kind, Kind::Outside)
+        matches!(self.0.kind, Kind::Outside { .. } | Kind::OfOthers)
     }
 
     /// Only a cookie could carry the change, and it is too late for one.
@@ -223,8 +235,15 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0.kind {
-            Kind::Outside => f.write_str(
-                "no session here: is the layer installed, or was this spawned without `Session::spawn`?",
+            Kind::Outside { mend: None } => f.write_str(
+                "no session here: is the layer installed (`SessionLayer`, in actix-web `SessionMiddleware`), or was \
+                 this spawned without `Session::spawn`? threads, bodies and upgraded connections take a \
+                 `SessionHandle` along",
+            ),
+            Kind::Outside { mend: Some(mend) } => write!(f, "no session for this handler: {mend}"),
+            Kind::OfOthers => f.write_str(
+                "no session of these `Sessions` here, only of others: the layer around this route must be made of a \
+                 clone of these",
             ),
             Kind::Unavailable { doing } => write!(f, "the session store failed while {doing}"),
             Kind::Gone { record: Record::Session } => f.write_str(

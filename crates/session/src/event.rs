@@ -10,7 +10,7 @@ mod log;
 pub(crate) use listeners::{Hook, Listeners, Untold};
 pub(crate) use log::Name;
 #[cfg(any(feature = "tower", feature = "actix"))]
-pub(crate) use log::cookie_not_sent;
+pub(crate) use log::{cookie_not_sent, cookie_set_twice};
 
 use crate::error::Error;
 use dframework_session_store::SessionId;

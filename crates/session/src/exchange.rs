@@ -5,7 +5,7 @@
 //! up. It knows no framework: what an outcome is, the adapters say.
 
 use crate::{
-    SessionHandle, scope,
+    SessionHandle, event, scope,
     sessions::{CommitError, HeadChanges, ResponseHead},
 };
 use pin_project_lite::pin_project;
@@ -159,6 +159,25 @@ fn poll_in<F: Future>(
 ) -> Poll<F::Output> {
     let _entered = scope::enter(handle.clone());
     future.poll(context)
+}
+
+/// Says in the log that a response sets this cookie already: its browser would keep the last one only.
+pub(crate) fn tell_if_set_twice<'a>(mut set: impl Iterator<Item = &'a [u8]>, line: &str) {
+    if set.any(|other| cookie_of(other).eq(cookie_of(line.as_bytes()))) {
+        let name = line.split('=').next().unwrap_or_default();
+        event::cookie_set_twice(name);
+    }
+}
+
+/// What a browser knows a cookie by: its name, domain and path.
+fn cookie_of(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let name = line.split(|byte| *byte == b'=').next();
+    let attributes = line.split(|byte| *byte == b';').skip(1).map(<[u8]>::trim_ascii);
+    let is_part = |attribute: &&[u8]| {
+        let part = attribute.split(|byte| *byte == b'=').next().unwrap_or_default();
+        part.eq_ignore_ascii_case(b"path") || part.eq_ignore_ascii_case(b"domain")
+    };
+    name.into_iter().chain(attributes.filter(is_part))
 }
 
 /// Whether a field `Vary` says already that the response varies by the cookie.

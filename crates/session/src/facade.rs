@@ -1,7 +1,7 @@
 //! [`Session`]: the current request's handle, found through the running task.
 
 use crate::{
-    error::{Error, Kind},
+    error::Error,
     handle::SessionHandle,
     key::{Accepts, KeyName, KeyOf, Select},
     scope::{self, Scoped},
@@ -28,7 +28,13 @@ use std::time::Duration;
 pub struct Session;
 
 pub(crate) fn current() -> Result<SessionHandle, Error> {
-    scope::current().ok_or_else(|| Error::new(Kind::Outside))
+    scope::current().ok_or_else(Error::outside)
+}
+
+/// The handle of the running request for an argument of a handler, or how such a handler gets one.
+#[cfg(any(feature = "axum", feature = "actix"))]
+pub(crate) fn extracted(mend: &'static str) -> Result<SessionHandle, Error> {
+    scope::current().ok_or_else(|| Error::without_layer(mend))
 }
 
 impl Session {
@@ -724,7 +730,7 @@ impl Session {
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        let scoped = Scoped::like_here(future).ok_or_else(|| Error::new(Kind::Outside))?;
+        let scoped = Scoped::like_here(future).ok_or_else(Error::outside)?;
         Ok(tokio::spawn(scoped))
     }
 }

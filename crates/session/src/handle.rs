@@ -770,7 +770,7 @@ impl<'a> Loaded<'a> {
         match &state.work {
             Some(work) if !work.log.destroy => work.draft.check_readable()?,
             Some(_) => {}
-            None => return Err(Error::new(Kind::Outside)),
+            None => return Err(Error::outside()),
         }
         Ok(Self(state))
     }

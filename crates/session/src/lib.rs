@@ -67,6 +67,7 @@
 - [Permanent data](manual::permanent): ten years, and what ends what.
 - [Life cycle](manual::life_cycle): from the first value to the logout; timeouts, tokens, late changes.
 - [Concurrency](manual::concurrency): what parallel requests see and keep.
+- [Tasks, threads and streams](manual::tasks): where the facade finds the session, and what to write elsewhere.
 - [Failures](manual::failures): each error, and what is stored when the store is down.
 - [Cookies](manual::cookies): names, attributes, who sets them, caches.
 - [Configuration](manual::configuration): every property, its default and what a change costs.
@@ -75,6 +76,7 @@
 - [Stealth](manual::stealth): sessions in their cookies; keys and their change, size, logout, the format.
 - [Events](manual::events): what is told to the log and to functions of the application.
 - [Testing](manual::testing): a visitor for the tests of an application.
+- [Coming from another library](manual::migrating): the calls of three others beside these, and what differs.
 "
 )]
 //!

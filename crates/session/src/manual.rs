@@ -11,6 +11,7 @@ macro_rules! chapter {
         #[doc = "[permanent]: crate::manual::permanent"]
         #[doc = "[life cycle]: crate::manual::life_cycle"]
         #[doc = "[concurrency]: crate::manual::concurrency"]
+        #[doc = "[tasks]: crate::manual::tasks"]
         #[doc = "[failures]: crate::manual::failures"]
         #[doc = "[cookies]: crate::manual::cookies"]
         #[doc = "[configuration]: crate::manual::configuration"]
@@ -31,6 +32,7 @@ chapter!(flash, "../docs/flash.md");
 chapter!(permanent, "../docs/permanent.md");
 chapter!(life_cycle, "../docs/life_cycle.md");
 chapter!(concurrency, "../docs/concurrency.md");
+chapter!(tasks, "../docs/tasks.md");
 chapter!(failures, "../docs/failures.md");
 chapter!(cookies, "../docs/cookies.md");
 chapter!(configuration, "../docs/configuration.md");
@@ -39,3 +41,4 @@ chapter!(database, "../docs/database.md");
 chapter!(stealth, "../docs/stealth.md");
 chapter!(events, "../docs/events.md");
 chapter!(testing, "../docs/testing.md");
+chapter!(migrating, "../docs/migrating.md");

@@ -351,7 +351,10 @@ impl Sessions {
     /// # }).unwrap();
     /// ```
     pub fn handle(&self) -> Result<SessionHandle, Error> {
-        self.running().ok_or_else(|| Error::new(Kind::Outside))
+        self.running().ok_or_else(|| match scope::current() {
+            None => Error::outside(),
+            Some(_) => Error::new(Kind::OfOthers),
+        })
     }
 
     /// The handle of the request of these very sessions in which the code runs.

@@ -142,7 +142,10 @@ impl<S: Send + Sync> axum_core::extract::FromRequestParts<S> for SessionHandle {
 
     /// Takes the handle of the current request.
     async fn from_request_parts(_: &mut http::request::Parts, _: &S) -> Result<Self, Error> {
-        crate::facade::current()
+        crate::facade::extracted(
+            "add `SessionLayer` to the router after its route, or, where middleware spawns the rest of a request, \
+             spawn it with `Session::spawn`",
+        )
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     Error, SessionHandle, event,
-    exchange::{Committed, Outcome, names_cookie},
+    exchange::{Committed, Outcome, names_cookie, tell_if_set_twice},
     scope,
     sessions::{CommitError, HeadChanges, ResponseHead},
 };
@@ -89,6 +89,8 @@ pub(super) fn status(error: &Error) -> StatusCode {
 
 fn apply(headers: &mut HeaderMap, changes: HeadChanges) {
     for line in changes.set_cookies {
+        let set = headers.get_all(header::SET_COOKIE).map(HeaderValue::as_bytes);
+        tell_if_set_twice(set, &line);
         // Names, paths and domains were checked when the configuration was read, and tokens are base64url.
         match HeaderValue::try_from(line) {
             Ok(mut value) => {

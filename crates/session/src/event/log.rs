@@ -216,6 +216,16 @@ pub(super) fn hook_panicked(name: &'static str) {
     );
 }
 
+/// No event: a mistake in how an application is put together, seen in a response.
+#[cfg(any(feature = "tower", feature = "actix"))]
+pub(crate) fn cookie_set_twice(name: &str) {
+    tracing::error!(
+        target: "dframework_session::cookie_set_twice",
+        "a response sets the cookie `{name}` twice: around its route, give each layer of other `Sessions` a cookie name of \
+         its own (`sessionCookie.name`), or make both layers of clones of one `Sessions`"
+    );
+}
+
 /// No event: the configuration lets nothing through that a header field could not hold.
 #[cfg(any(feature = "tower", feature = "actix"))]
 pub(crate) fn cookie_not_sent() {

@@ -2,7 +2,7 @@
 
 use crate::{
     SessionHandle, event,
-    exchange::{Committed, Outcome, names_cookie},
+    exchange::{Committed, Outcome, names_cookie, tell_if_set_twice},
     sessions::{CommitError, HeadChanges, ResponseHead},
 };
 use http::{
@@ -48,6 +48,8 @@ pub(super) fn status<R: Default>(code: u16) -> Response<R> {
 
 fn apply(headers: &mut HeaderMap, changes: HeadChanges) {
     for line in changes.set_cookies {
+        let set = headers.get_all(header::SET_COOKIE).iter().map(HeaderValue::as_bytes);
+        tell_if_set_twice(set, &line);
         // Names, paths and domains were checked when the configuration was read, and tokens are base64url.
         match HeaderValue::try_from(line) {
             Ok(mut value) => {

@@ -1,5 +1,7 @@
 //! What is of the middleware for actix-web alone: errors that are responses, its server, and the testing kit.
 
+mod peer;
+mod tasks;
 mod visitor;
 
 use crate::{

@@ -4,7 +4,7 @@ use crate::{
     instructions::{instructions, is_installed},
     support::{Bench, Client, Jar, NAME, drivers, in_cookies, in_memory, told},
 };
-use dframework_session::{Config, Error, RequestHead, Session, SessionHandle, Sessions};
+use dframework_session::{Config, Error, RequestHead, SessionHandle, Sessions};
 
 /// What a request with these Cookie fields reads.
 async fn name_with(bench: &Bench, fields: &[&[u8]]) -> Option<String> {
@@ -245,16 +245,6 @@ async fn lines(
     handler(handle.clone()).await.unwrap();
     let head = dframework_session::ResponseHead::new(200);
     sessions.commit(&handle, head).await.unwrap().set_cookies
-}
-
-#[tokio::test]
-async fn the_facade_needs_a_request() {
-    let error = Session::get::<String>("name").await.unwrap_err();
-    assert!(error.is_outside());
-    assert_eq!(
-        error.to_string(),
-        "no session here: is the layer installed, or was this spawned without `Session::spawn`?"
-    );
 }
 
 #[tokio::test]

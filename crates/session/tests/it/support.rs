@@ -10,6 +10,9 @@ use serde::de::DeserializeOwned;
 use std::{borrow::Cow, collections::BTreeMap, fmt, sync::LazyLock, time::Duration};
 
 pub(crate) const NAME: &str = "__Host-Http-session";
+/// What a verb of the facade fails with where no request runs.
+pub(crate) const OUTSIDE: &str = "no session here: is the layer installed (`SessionLayer`, in actix-web `SessionMiddleware`), or \
+    was this spawned without `Session::spawn`? threads, bodies and upgraded connections take a `SessionHandle` along";
 /// No flash companions.
 pub(crate) const NONE: [u8; 0] = [];
 /// A token of the right shape that no session has.

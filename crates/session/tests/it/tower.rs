@@ -1,5 +1,6 @@
 //! What is of the tower layer alone: services that are no router, and the testing kit with `http` requests.
 
+mod tasks;
 mod visitor;
 
 use crate::stores::Probe;

@@ -2,7 +2,7 @@
 
 use crate::{
     stores::in_a_probe,
-    support::{Client, DAY, Jar, drivers, keepers},
+    support::{Client, DAY, Jar, OUTSIDE, drivers, keepers},
 };
 use dframework_session::{Error, Session, SessionHandle};
 use serde::Serialize;
@@ -345,10 +345,7 @@ async fn outside_a_request_every_verb_says_that_there_is_no_session() {
     for (verb, result) in results.into_iter().enumerate() {
         let error = result.expect_err(&format!("verb {verb}"));
         assert!(error.is_outside(), "verb {verb}: {error}");
-        assert_eq!(
-            error.to_string(),
-            "no session here: is the layer installed, or was this spawned without `Session::spawn`?"
-        );
+        assert_eq!(error.to_string(), OUTSIDE);
     }
 }
 

@@ -13,6 +13,8 @@ on_every_adapter! {
     a_logout_of_one_layer_leaves_the_other_alone,
     the_same_layer_twice_commits_once,
     a_layer_that_comes_again_further_in_is_still_the_one_outside,
+    layers_of_other_sessions_under_one_cookie_are_told,
+    sessions_without_a_layer_here_say_that_others_have_one,
     an_inner_commit_that_fails_is_the_answer_and_the_outer_session_commits,
     sessions_are_found_in_the_part_of_a_call_before_its_future,
     a_task_of_its_own_finds_the_sessions_of_all_layers,
@@ -135,6 +137,44 @@ async fn the_same_layer_twice_commits_once<S: Stack>() {
         }
         assert_eq!(site.count().await.unwrap(), 1, "{driver}");
     }
+}
+
+pub(super) const TWICE: &str = " twice: around its route, give each layer of other `Sessions` a cookie name of its own \
+    (`sessionCookie.name`), or make both layers of clones of one `Sessions`";
+
+async fn layers_of_other_sessions_under_one_cookie_are_told<S: Stack>() {
+    let below = Config::new().driver(DriverName::Memory).cookie_name("site").cookie_path("/office");
+    let below = Sessions::connect(&below).await.unwrap();
+    let site = named("memory", "site").await;
+    for (inner, is_told) in [
+        (named("memory", "site").await, true),
+        (site.clone(), false),
+        (named("memory", "office").await, false),
+        // Another path makes it another cookie.
+        (below, false),
+    ] {
+        let both = async || Session::set("role", "clerk").await;
+        let ten = async || Session::increment("visits", 10).await.map(drop);
+        let plan = Plan::new().route("/office", call(both)).layer(&inner).around(ten, ten);
+        let app = S::build(plan.layer(&site)).await;
+        let (answer, told) = told(async || S::answer(&app, Ask::get("/office")).await).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(told.contains(&format!("the cookie `site`{TWICE}")), is_told, "{told}");
+    }
+}
+
+pub(super) const OF_OTHERS: &str = "no session of these `Sessions` here, only of others: the layer around this route must be \
+    made of a clone of these";
+
+async fn sessions_without_a_layer_here_say_that_others_have_one<S: Stack>() {
+    let (site, office) = (named("memory", "site").await, named("memory", "office").await);
+    let handler = move || {
+        let error = office.handle().unwrap_err();
+        assert!(error.is_outside());
+        std::future::ready(Ok(error.to_string()))
+    };
+    let app = S::build(Plan::new().route("/", call(handler)).layer(&site)).await;
+    assert_eq!(S::answer(&app, Ask::get("/")).await.text, OF_OTHERS);
 }
 
 async fn a_layer_that_comes_again_further_in_is_still_the_one_outside<S: Stack>() {

@@ -12,6 +12,9 @@ use std::{pin::Pin, sync::Arc};
 
 /// A framework with its adapter.
 pub(crate) trait Stack {
+    /// What the extractor fails with where no layer is.
+    const NO_LAYER: &str;
+
     /// A clone answers as well.
     type App: Clone + 'static;
 

@@ -26,6 +26,9 @@ type Served = Local<Result<ServiceResponse<BoxBody>, Error>>;
 impl Stack for Actix {
     type App = Requests;
 
+    const NO_LAYER: &str = "no session for this handler: wrap the `App`, or the scope or resource of its route, in \
+        `SessionMiddleware`";
+
     async fn build(plan: Plan) -> Requests {
         let layers = Layers(plan.layers);
         let app = match plan.inner {

@@ -26,6 +26,9 @@ type App = BoxCloneService<Request, Response, Infallible>;
 impl Stack for Axum {
     type App = App;
 
+    const NO_LAYER: &str = "no session for this handler: add `SessionLayer` to the router after its route, or, where \
+        middleware spawns the rest of a request, spawn it with `Session::spawn`";
+
     async fn build(plan: Plan) -> App {
         match plan.inner {
             Inner::Routes(_) => BoxCloneService::new(router(plan)),
