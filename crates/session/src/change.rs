@@ -3,7 +3,7 @@
 //! A change is an [`Operation`]. It is carried out by [`crate::draft`] on the records as they were loaded, and
 //! again on fresh records when a commit met a conflict.
 
-use crate::{draft::Standing, error::Error, value::Named};
+use crate::{error::Error, standing::Standing, value::Named};
 use dframework_session_store::Timestamp;
 use smallvec::SmallVec;
 use std::sync::Arc;

@@ -16,13 +16,13 @@ pub(crate) use decide::{Lifetimes, Target};
 use crate::{
     change::{Log, Settled},
     cookie::Which,
-    draft::Standing,
     driver::{At, Driver},
     error::{Error, Kind, Record},
     event::{Event, Untold},
     handle::{Inner, Stage, State, Work},
     queue::Turn,
     sessions::Core,
+    standing::Standing,
 };
 use apply::{Ended, Progress, Round, apply, end_quietly};
 use decide::{Place, Plan, Situation, decide};
@@ -148,9 +148,9 @@ impl Inner {
         if let Some(made) = made {
             end_quietly(&self.core, Record::Permanent, &made, events).await;
             if let Some(work) = &mut self.state().work
-                && work.draft.permanent.key() == Some(made.key)
+                && work.draft.records.permanent.key() == Some(made.key)
             {
-                work.draft.permanent = Standing::Absent;
+                work.draft.records.permanent = Standing::Absent;
             }
         }
     }
@@ -268,20 +268,20 @@ impl Inner {
         if let Some(ended) = done.ended {
             // What is made anew still takes the place of a token that nobody knew.
             let is_known = |standing: &Standing| standing.unknown_key().is_none();
-            if is_known(&draft.ordinary) {
-                draft.ordinary = Standing::Absent;
+            if is_known(&draft.records.ordinary) {
+                draft.records.ordinary = Standing::Absent;
             }
             draft.hide_shown();
             if ended == Ended::Both {
-                if is_known(&draft.permanent) {
-                    draft.permanent = Standing::Absent;
+                if is_known(&draft.records.permanent) {
+                    draft.records.permanent = Standing::Absent;
                 }
                 // A `destroy` that was called meanwhile is still to be carried out.
                 log.destroy = log.destroy && !is_same_log;
             }
         }
         if let Some(standing) = done.permanent {
-            let before = std::mem::replace(&mut draft.permanent, standing);
+            let before = std::mem::replace(&mut draft.records.permanent, standing);
             if is_same_log {
                 log.settled.push(Settled { operations: mark.operations, before });
             }
@@ -327,17 +327,16 @@ impl Inner {
     async fn confirm_permanent(&self, progress: &Progress) -> Result<(), Error> {
         let wrote_session = progress.ordinary.is_some();
         let session = self.state().work.as_ref().and_then(|work| {
-            let was_live = work.draft.ordinary.live().is_some();
-            work.draft.ordinary.key().map(|key| (key, was_live))
+            let was_live = work.draft.records.ordinary.live().is_some();
+            work.draft.records.ordinary.key().map(|key| (key, was_live))
         });
         let Some((key, was_live)) = session.filter(|_| !wrote_session) else { return Ok(()) };
         let now = self.core.clock.now();
         if let Driver::Stealth(stealth) = &self.core.driver {
-            let ended = self
-                .state()
-                .work
-                .as_ref()
-                .is_some_and(|work| stealth.again(&work.draft.ordinary, now).is_ended());
+            let ended =
+                self.state().work.as_ref().is_some_and(|work| {
+                    stealth.again(&work.draft.records.ordinary, now).is_ended()
+                });
             return if ended { Err(Error::gone(Record::Session)) } else { Ok(()) };
         }
         let mut ended = false;
@@ -373,16 +372,18 @@ impl Inner {
             _ => {}
         }
         match progress.ordinary.take() {
-            Some(live) if !gone => draft.ordinary = Standing::Live(live),
+            Some(live) if !gone => draft.records.ordinary = Standing::Live(live),
             None if !gone && !progress.overtaken => {}
-            _ => draft.ordinary = Standing::Ended,
+            _ => draft.records.ordinary = Standing::Ended,
         }
-        if let (Standing::Live(live), Some(expires_at)) = (&mut draft.ordinary, progress.touched) {
+        if let (Standing::Live(live), Some(expires_at)) =
+            (&mut draft.records.ordinary, progress.touched)
+        {
             live.expires_at = expires_at;
         }
         if gone && progress.made_permanent.is_some() {
             progress.lines.remove(Which::Permanent);
-            draft.permanent = Standing::Ended;
+            draft.records.permanent = Standing::Ended;
         }
         *made_permanent = progress.made_permanent.take().or_else(|| made_permanent.take());
         if progress.ended || progress.overtaken {
@@ -410,17 +411,18 @@ impl Work {
     /// What does not apply to them is an error, and the log is dropped as a whole.
     fn begin_again(&mut self, ordinary: Standing, permanent: Standing) -> Result<(), Error> {
         let Self { draft, log, .. } = self;
-        log.settle_unsettled(&draft.permanent, &ordinary, &permanent);
-        let was_live = draft.ordinary.live().is_some();
+        log.settle_unsettled(&draft.records.permanent, &ordinary, &permanent);
+        let was_live = draft.records.ordinary.live().is_some();
         let shown = draft.shown();
-        (draft.ordinary, draft.permanent) = (ordinary, permanent);
+        (draft.records.ordinary, draft.records.permanent) = (ordinary, permanent);
         draft.begin_again();
         if !log.destroy {
             draft.check_readable()?;
         }
-        let is_gone = draft.ordinary.live().is_none() && (was_live || draft.ordinary.is_ended());
+        let is_gone = draft.records.ordinary.live().is_none()
+            && (was_live || draft.records.ordinary.is_ended());
         if is_gone {
-            draft.ordinary = Standing::Ended;
+            draft.records.ordinary = Standing::Ended;
         }
         if is_gone && !log.begins_anew() && log.has_changes() {
             let error = Error::gone(Record::Session);

@@ -8,7 +8,6 @@ use super::{
 use crate::{
     change::Unsettled,
     cookie::Which,
-    draft::{Live, Recorded, Standing},
     driver::{Answer, At, Driver},
     error::{self, Error},
     event::Event,
@@ -16,6 +15,7 @@ use crate::{
     lines::Lines,
     record,
     sessions::Core,
+    standing::{Live, Recorded, Standing},
     token::Token,
 };
 use dframework_session_store::{

@@ -12,10 +12,11 @@ use super::{
 use crate::{
     change::Operation,
     cookie::Which,
-    draft::{Layer, Standing},
+    draft::Layer,
     error::{self, Error, Kind},
     handle::{Inner, Stage, State, Work},
     record::{Entry, Writer},
+    standing::Standing,
 };
 use dframework_session_store::StoreError;
 use std::sync::Arc;
@@ -92,7 +93,7 @@ impl Inner {
         let Some(work) = &mut state.work else { return Ok(None) };
         let Work { draft, log, read, .. } = &mut **work;
         let Some(found) = draft.get(key) else { return Ok(None) };
-        if draft.ordinary.is_ended() && !log.begins_anew() {
+        if draft.records.ordinary.is_ended() && !log.begins_anew() {
             return Err(Error::gone(error::Record::Session));
         }
         check(found.json)?;
@@ -106,8 +107,8 @@ impl Inner {
         let state = self.state();
         let draft = state.work.as_ref().map(|work| &work.draft);
         let standing = draft.map(|draft| match layer {
-            Layer::Permanent => &draft.permanent,
-            _ => &draft.ordinary,
+            Layer::Permanent => &draft.records.permanent,
+            _ => &draft.records.ordinary,
         });
         let (Some(draft), Some(live)) = (draft, standing.and_then(Standing::live)) else {
             return Ok(Step::Nothing);
@@ -138,7 +139,8 @@ impl Inner {
     fn take_claimed(&self, key: &Arc<str>, layer: Layer, written: Written) -> Result<(), Error> {
         let mut state = self.state();
         let State { work: Some(work), lines, .. } = &mut *state else { return Ok(()) };
-        let (ordinary, permanent) = (work.draft.ordinary.clone(), work.draft.permanent.clone());
+        let (ordinary, permanent) =
+            (work.draft.records.ordinary.clone(), work.draft.records.permanent.clone());
         let (ordinary, permanent) = match (written, layer) {
             (Written::Live(live, _), Layer::Permanent) => (ordinary, Standing::Live(live)),
             (Written::Live(live, _), _) => (Standing::Live(live), permanent),

@@ -4,10 +4,11 @@ use super::Moment;
 use crate::{
     change::{Log, Unsettled},
     cookie::Cookies,
-    draft::{Age, Contents, Draft, Live, Recorded, Standing},
+    draft::{Age, Contents, Draft},
     error::{self, Error, Kind},
     handle::Request,
     record::{Entries, Header, LARGEST_RECORD, Nature, Record, Written},
+    standing::{Live, Recorded, Standing},
     stealth::Stealth,
     token::Token,
 };
@@ -59,11 +60,11 @@ pub(crate) struct Seen {
 
 impl Target {
     pub(crate) fn of(draft: &Draft) -> Self {
-        let standing = &draft.ordinary;
+        let standing = &draft.records.ordinary;
         match (standing, standing.recorded()) {
             (Standing::Unknown { key }, _) => Self::Unknown(*key),
             (_, Some(record)) => {
-                let seen = |live: &Live| Seen { at: draft.loaded_at, expires_at: live.expires_at };
+                let seen = |live: &Live| Seen { at: draft.records.at, expires_at: live.expires_at };
                 Self::Record { record, seen: standing.live().map(seen) }
             }
             _ => Self::Nothing,
@@ -239,7 +240,7 @@ impl Situation<'_> {
 /// Says what becomes of the records. Nothing is written here, and nothing random is made.
 pub(super) fn decide(situation: &Situation<'_>) -> Result<Plan, Error> {
     let Situation { draft, log, moment, .. } = situation;
-    let is_overtaken = log.destroy && draft.ordinary.is_ended();
+    let is_overtaken = log.destroy && draft.records.ordinary.is_ended();
     if is_overtaken && !log.has_login() {
         // Somebody else has ended the session: what this request would have done to it is over, too.
         return Ok(Plan::default());
@@ -290,14 +291,14 @@ fn plan_steps(situation: &Situation<'_>, plan: &mut Plan) -> Result<(), Error> {
 fn end(draft: &Draft, moment: Moment) -> Ends {
     Ends {
         ordinary: Target::of(draft),
-        others: draft.others.clone(),
-        permanent: draft.permanent.recorded(),
+        others: draft.records.others.clone(),
+        permanent: draft.records.permanent.recorded(),
         removes_cookies: moment.sends_cookies(),
     }
 }
 
 fn touch(situation: &Situation<'_>) -> Step {
-    let Some(live) = situation.draft.ordinary.live() else { return Step::Nothing };
+    let Some(live) = situation.draft.records.ordinary.live() else { return Step::Nothing };
     if matches!(situation.place, Place::Cookie(_)) && !situation.moment.sends_cookies() {
         return Step::Nothing;
     }
@@ -314,11 +315,11 @@ fn ordinary_step(
     generation: Option<u8>,
 ) -> Result<Step, Error> {
     let Situation { draft, log, lifetimes, now, .. } = situation;
-    if draft.ordinary.is_ended() && !log.has_login() {
+    if draft.records.ordinary.is_ended() && !log.has_login() {
         return Err(Error::gone(error::Record::Session));
     }
     let fresh_absolute = now.saturating_add(lifetimes.absolute);
-    let live = draft.ordinary.live().filter(|_| !log.destroy);
+    let live = draft.records.ordinary.live().filter(|_| !log.destroy);
     let mut header = match live {
         Some(live) => live.record.header(),
         None => {
@@ -340,7 +341,7 @@ fn ordinary_step(
         None if contents.record.is_empty() && header.owner.is_none() => Step::Nothing,
         None => {
             // A well-formed token that nobody knows ends when another takes its place.
-            let presented = draft.ordinary.unknown_key();
+            let presented = draft.records.ordinary.unknown_key();
             let record = situation.write(contents, None, generation)?;
             Step::Create { presented, record, expires_at }
         }
@@ -365,14 +366,14 @@ fn permanent_step(situation: &Situation<'_>) -> Result<Option<Box<Step>>, Error>
     // Whole days, so that saying the same thing again writes once a day at most.
     let ten_years = now.saturating_add(TEN_YEARS).as_millis().div_ceil(DAY) * DAY;
     let ten_years = Timestamp::from_millis(ten_years);
-    let Some(live) = draft.permanent.live().filter(|_| !log.destroy) else {
+    let Some(live) = draft.records.permanent.live().filter(|_| !log.destroy) else {
         let mut header = Header::new(*now, ten_years, Nature::Permanent);
         header.stamp = situation.stamp;
         let contents = draft.permanent_contents(&header);
         if contents.record.is_empty() {
             return Ok(None);
         }
-        let presented = draft.permanent.unknown_key();
+        let presented = draft.records.permanent.unknown_key();
         let record = situation.write(contents, None, None)?;
         return Ok(Some(Box::new(Step::Create { presented, record, expires_at: ten_years })));
     };

@@ -9,10 +9,10 @@ use super::{
 };
 use crate::{
     cookie::Which,
-    draft::{Live, Recorded},
     error::Error,
     record::Record,
     sessions::Core,
+    standing::{Live, Recorded},
     stealth::{End, Id, Stealth},
 };
 use dframework_session_store::{StoreError, Timestamp};

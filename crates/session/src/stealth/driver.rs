@@ -14,10 +14,10 @@ use super::{
 };
 use crate::{
     cookie::Seals,
-    draft::{Live, Standing},
     error::{self, Error, Kind},
     event::{Event, Listeners, Name},
     record::{Nature, Record, Written},
+    standing::{Live, Standing},
     token::{self, Token},
 };
 use dframework_session_store::{SessionId, StoreKey, Timestamp, Version};
