@@ -188,7 +188,7 @@ impl Inner {
         let Work { draft, log, .. } = &**work;
         // No response can claim any more what a late `save` commits, nor can one that says that the server failed.
         let claims = !matches!(moment, Moment::Failure | Moment::LateSave);
-        if let (Some(refused), true) = (&log.refused, claims) {
+        if let (Some(refused), true) = (log.refused(), claims) {
             return Err(refused.again());
         }
         let plan = decide(&Situation {
@@ -283,7 +283,7 @@ impl Inner {
         if let Some(standing) = done.permanent {
             let before = std::mem::replace(&mut draft.records.permanent, standing);
             if is_same_log {
-                log.settled.push(Settled { operations: mark.operations, before });
+                log.settle(Settled { operations: mark.operations, before });
             }
         }
         draft.begin_again();

@@ -203,7 +203,7 @@ impl Draft {
         if log.destroy {
             self.destroy();
         }
-        if log.settled.is_empty() {
+        if log.settled().is_empty() {
             return self.apply_all(&log.operations);
         }
         let permanent = self.records.permanent.clone();
@@ -217,7 +217,7 @@ impl Draft {
     /// It leaves the permanent record behind as it was before.
     fn replay_settled(&mut self, log: &Log) -> Result<usize, Error> {
         let mut done = 0;
-        for settled in &log.settled {
+        for settled in log.settled() {
             // What these operations made permanent is in the record; what they made of the rest is not.
             self.records.permanent = settled.before.clone();
             self.apply_all(&log.operations[done..settled.operations])?;
@@ -332,8 +332,32 @@ impl Draft {
         self.owner.is_some()
     }
 
+    #[inline]
     pub(crate) fn get(&self, key: &str) -> Option<Found<'_>> {
-        self.under_key(key.as_bytes()).get()
+        match self.only_record() {
+            Some(record) => self.living(record.under(key.as_bytes()).value()?),
+            None => self.under_key(key.as_bytes()).get(),
+        }
+    }
+
+    /// The ordinary record, where nothing else says what is seen: no change, no message, nothing permanent.
+    #[inline]
+    fn only_record(&self) -> Option<&Record> {
+        match (&self.records.ordinary, &self.records.permanent) {
+            (Standing::Live(live), Standing::Absent)
+                if self.puts.is_empty() && self.hidden == Hidden::Nothing && self.visible == 0 =>
+            {
+                Some(&live.record)
+            }
+            _ => None,
+        }
+    }
+
+    /// A stored value, unless it has expired.
+    #[inline]
+    fn living<'a>(&self, (json, expires_at): (&'a [u8], Option<Timestamp>)) -> Option<Found<'a>> {
+        let lives = expires_at.is_none_or(|expires_at| self.clock.now() < expires_at);
+        lives.then_some(Found { json, generation: None, expires_at })
     }
 
     /// The JSON text of a value; `null` where there is none.
@@ -614,12 +638,11 @@ impl<'a> View<'a, '_> {
 
     #[inline]
     fn stored_over(&self, layer: Layer, under: &Under<'a>) -> Option<Found<'a>> {
-        let (json, expires_at) = match self.put_in(layer) {
+        let stored = match self.put_in(layer) {
             Some(put) => put.value(),
             None => under.value(),
         }?;
-        let lives = expires_at.is_none_or(|expires_at| self.draft.clock.now() < expires_at);
-        lives.then_some(Found { json, generation: None, expires_at })
+        self.draft.living(stored)
     }
 
     #[inline]

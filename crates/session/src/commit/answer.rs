@@ -121,7 +121,7 @@ impl Inner {
         // been carried out is tried once more when the handle goes.
         if let (Some(_turn), Some(work)) = (self.turn.try_take(), &mut state.work) {
             work.log.forget();
-            work.log.refused = None;
+            work.log.forget_refusal();
         }
         // The response that stands in for the application's has no fields yet.
         let head = Self::head_changes(&mut state, false);
