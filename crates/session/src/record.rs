@@ -305,7 +305,10 @@ impl Written {
 
     /// Overwrites it: it has been sealed, and nobody else is to read it.
     pub(crate) fn wipe(&mut self) {
-        self.0.zeroize();
+        // Nothing stands behind its end: a record is written once, in the room that it was given. As a slice it is
+        // overwritten in large pieces, as a vector byte by byte.
+        self.0.as_mut_slice().zeroize();
+        self.0.clear();
     }
 
     /// The record where a store keeps it.
@@ -502,10 +505,14 @@ fn check(bytes: &[u8]) -> Result<(), &'static str> {
         if !entry.key.is_ascii() {
             std::str::from_utf8(entry.key).map_err(|_| "a key is not UTF-8")?;
         }
-        if previous >= Some(entry.place()) {
+        let (key, slot) = entry.place();
+        let is_behind = |(before, slot_before): (&[u8], u8)| {
+            order(before, key).then_with(|| slot_before.cmp(&slot)).is_lt()
+        };
+        if !previous.is_none_or(is_behind) {
             return Err("its entries are out of order");
         }
-        previous = Some(entry.place());
+        previous = Some((key, slot));
         rest = after;
         count += 1;
     }

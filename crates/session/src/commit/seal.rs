@@ -17,8 +17,13 @@ use crate::{
 };
 use dframework_session_store::{StoreError, Timestamp};
 
-/// Whether the session of a plan has ended meanwhile, so that nothing of it is to be carried out.
+/// Whether the session of a plan has ended meanwhile, so that nothing permanent of it is to be carried out.
+///
+/// Its own step finds that out by itself.
 pub(super) fn has_ended(stealth: &Stealth, plan: &Plan, now: Timestamp) -> bool {
+    if plan.permanent.is_none() {
+        return false;
+    }
     let sealed = match &plan.ordinary {
         Step::Save { held, .. } => held.sealed.as_ref(),
         Step::Replace { former, .. } => Some(&former.record),
