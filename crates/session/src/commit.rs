@@ -103,6 +103,14 @@ struct Planned {
     now: Timestamp,
 }
 
+impl Planned {
+    /// Nothing is planned yet, from nothing of the log.
+    fn nothing(begun: Begun) -> Self {
+        let Begun { moment, now, .. } = begun;
+        Self { plan: Plan::default(), mark: Mark { epoch: 0, operations: 0 }, moment, now }
+    }
+}
+
 impl Inner {
     /// Commits the log, round after round.
     pub(crate) async fn commit(&self, occasion: Occasion) -> Result<(), Error> {
@@ -117,7 +125,10 @@ impl Inner {
             begun.now = self.core.clock.now();
         }
         let mut progress = Progress::default();
-        let Some(mut planned) = self.first_plan(begun, &mut progress)? else { return Ok(()) };
+        let mut planned = Planned::nothing(begun);
+        if !self.first_plan(&mut planned, &mut progress)? {
+            return Ok(());
+        }
         let mut result = self.rounds(&mut planned, &mut progress).await;
         if let Some(made) = progress.made_permanent.clone() {
             if result.is_ok() {
@@ -169,29 +180,25 @@ impl Inner {
         Begun { moment, now, needs_another_look }
     }
 
-    fn first_plan(&self, begun: Begun, progress: &mut Progress) -> Result<Option<Planned>, Error> {
+    fn first_plan(&self, planned: &mut Planned, progress: &mut Progress) -> Result<bool, Error> {
         let state = self.state();
         if let Some(work) = &state.work {
             progress.earlier_ends = work.log.earlier_ends();
         }
-        self.plan(&state, begun.moment, begun.now)
+        self.plan(&state, planned)
     }
 
-    /// The plan for what is in the log now; `None` when there is nothing to do.
-    fn plan(
-        &self,
-        state: &State,
-        moment: Moment,
-        now: Timestamp,
-    ) -> Result<Option<Planned>, Error> {
-        let Some(work) = &state.work else { return Ok(None) };
+    /// Plans what is in the log now; `false` when there is nothing to do.
+    fn plan(&self, state: &State, planned: &mut Planned) -> Result<bool, Error> {
+        let Some(work) = &state.work else { return Ok(false) };
+        let Planned { moment, now, .. } = *planned;
         let Work { draft, log, .. } = &**work;
         // No response can claim any more what a late `save` commits, nor can one that says that the server failed.
         let claims = !matches!(moment, Moment::Failure | Moment::LateSave);
         if let (Some(refused), true) = (log.refused(), claims) {
             return Err(refused.again());
         }
-        let plan = decide(&Situation {
+        let situation = Situation {
             draft,
             log,
             aged: self.aged(state, moment),
@@ -204,11 +211,10 @@ impl Inner {
                 Driver::Stealth(_) => Place::Cookie(&self.core.cookies),
                 Driver::Memory(_) | Driver::Store(_) => Place::Store,
             },
-        })?;
-        if plan.is_nothing() && !log.destroy && !log.has_changes() {
-            return Ok(None);
-        }
-        Ok(Some(Planned { plan, mark: Mark::of(log), moment, now }))
+        };
+        decide(&situation, &mut planned.plan)?;
+        planned.mark = Mark::of(log);
+        Ok(!planned.plan.is_nothing() || log.destroy || log.has_changes())
     }
 
     async fn rounds(&self, planned: &mut Planned, progress: &mut Progress) -> Result<Mark, Error> {
@@ -295,14 +301,9 @@ impl Inner {
         let (ordinary, permanent) = self.reload().await?;
         self.begin_again(ordinary, permanent)?;
         let state = self.state();
-        let again =
-            self.plan(&state, planned.moment, self.core.clock.now()).map_err(unreplayable)?;
-        *planned = again.unwrap_or_else(|| Planned {
-            plan: Plan::default(),
-            mark: state.work.as_ref().map_or(planned.mark, |work| Mark::of(&work.log)),
-            ..*planned
-        });
-        Ok(())
+        (planned.plan, planned.now) = (Plan::default(), self.core.clock.now());
+        // Where nothing is left to do, nothing is what the next round does.
+        self.plan(&state, planned).map(drop).map_err(unreplayable)
     }
 
     fn begin_again(&self, ordinary: Standing, permanent: Standing) -> Result<(), Error> {
@@ -319,8 +320,9 @@ impl Inner {
     /// Whether a commit would not need the store.
     pub(crate) fn has_nothing_to_do(&self, occasion: Occasion) -> Result<bool, Error> {
         let state = self.state();
-        let now = self.core.clock.now();
-        Ok(self.plan(&state, occasion.moment(state.stage), now)?.is_none())
+        let (moment, now) = (occasion.moment(state.stage), self.core.clock.now());
+        let begun = Begun { moment, now, needs_another_look: false };
+        Ok(!self.plan(&state, &mut Planned::nothing(begun))?)
     }
 
     /// A permanent record that was made while the session ended would outlive the logout: look once more.

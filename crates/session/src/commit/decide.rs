@@ -237,34 +237,36 @@ impl Situation<'_> {
     }
 }
 
-/// Says what becomes of the records. Nothing is written here, and nothing random is made.
-pub(super) fn decide(situation: &Situation<'_>) -> Result<Plan, Error> {
+/// Says what becomes of the records, in a plan that says nothing yet: where it is carried out, so that it is not moved.
+///
+/// Nothing is written here, and nothing random is made.
+pub(super) fn decide(situation: &Situation<'_>, plan: &mut Plan) -> Result<(), Error> {
     let Situation { draft, log, moment, .. } = situation;
     let is_overtaken = log.destroy && draft.records.ordinary.is_ended();
     if is_overtaken && !log.has_login() {
         // Somebody else has ended the session: what this request would have done to it is over, too.
-        return Ok(Plan::default());
+        return Ok(());
     }
-    let ends = log.destroy && !is_overtaken;
-    let end = ends.then(|| Box::new(end(draft, *moment)));
-    let mut plan = Plan { end, ..Plan::default() };
+    if log.destroy && !is_overtaken {
+        plan.end = Some(Box::new(end(draft, *moment)));
+    }
     if *moment == Moment::Failure || !log.has_changes() {
         if !log.destroy {
             plan.ordinary = touch(situation);
         }
-        return Ok(plan);
+        return Ok(());
     }
     let operations = log.operations.len();
     plan.unsettled = situation.stamp.map(|stamp| Unsettled::Write { stamp, operations });
-    if let Err(error) = plan_steps(situation, &mut plan) {
-        let Plan { end, unsettled, .. } = plan;
-        match end {
-            // The `destroy` is carried out, and nothing else.
-            Some(_) => plan = Plan { end, unsettled, refused: Some(error), ..Plan::default() },
-            None => return Err(error),
+    match plan_steps(situation, plan) {
+        // The `destroy` is carried out, and nothing else.
+        Err(error) if plan.end.is_some() => {
+            let (end, unsettled) = (plan.end.take(), plan.unsettled);
+            *plan = Plan { end, unsettled, refused: Some(error), ..Plan::default() };
+            Ok(())
         }
+        planned => planned,
     }
-    Ok(plan)
 }
 
 /// Plans what becomes of the two records.
