@@ -664,13 +664,15 @@ impl<'a> View<'a, '_> {
 }
 
 /// Refuses a value that fits no record.
+#[inline]
 fn check_size(value: &Named) -> Result<(), Error> {
+    if value.text().len() <= LARGEST_RECORD { Ok(()) } else { Err(too_large(value)) }
+}
+
+fn too_large(value: &Named) -> Error {
     let size = value.text().len();
-    if size <= LARGEST_RECORD {
-        return Ok(());
-    }
     let largest = vec![(value.name().to_owned(), size)];
-    Err(Error::new(Kind::TooLarge { size, limit: LARGEST_RECORD, largest }))
+    Error::new(Kind::TooLarge { size, limit: LARGEST_RECORD, largest })
 }
 
 /// What becomes of the expiry of a value when it is written.

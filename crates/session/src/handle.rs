@@ -99,7 +99,7 @@ pub(crate) struct Work {
     /// Bit n: generation n is kept for one more request.
     pub(crate) kept: u8,
     /// The permanent record that this request has made.
-    pub(crate) made_permanent: Option<Recorded>,
+    pub(crate) made_permanent: Option<Box<Recorded>>,
     /// What its commits have done and nobody has been told yet.
     pub(crate) events: Vec<Event>,
 }

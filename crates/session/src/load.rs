@@ -102,6 +102,7 @@ impl Loaded {
         }
     }
 
+    #[inline]
     fn meet_ordinary(&mut self, found: Standing) {
         if let (Some(_), Some(other)) = (self.ordinary.live(), found.live()) {
             self.others.push(other.into());
@@ -126,6 +127,7 @@ pub(crate) fn tokens(standing: &Standing, carried: &Tokens) -> Vec<Token> {
 
 /// Takes what one of several tokens opens into account. The first live record wins; an ended token says more
 /// than an unknown one.
+#[inline]
 fn consider(standing: &mut Standing, found: Standing) {
     let rank = |standing: &Standing| match standing {
         Standing::Absent => 0,
@@ -143,6 +145,7 @@ fn consider(standing: &mut Standing, found: Standing) {
 ///
 /// A store that mixes up its answers must not show anybody another's session. A record of the other kind was not
 /// made for this cookie: it counts for nothing.
+#[inline]
 fn judge(token: Token, key: StoreKey, at: At, now: Timestamp, wanted: Which) -> Standing {
     match at {
         At::Record { bytes, version, expires_at } if now < expires_at => {

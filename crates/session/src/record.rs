@@ -321,6 +321,7 @@ impl Record {
     /// Checks the structure of stored bytes.
     ///
     /// The error says what is wrong with them.
+    #[inline]
     pub(crate) fn parse(bytes: Bytes) -> Result<Self, &'static str> {
         match &bytes {
             // They never left this process, in which `write` made them.
@@ -436,10 +437,12 @@ impl<'a> Under<'a> {
     }
 
     /// The newest message of the generations in `visible`: its generation, and the value.
+    #[inline]
     pub(crate) fn message(&self, visible: u8) -> Option<(u8, &'a [u8])> {
-        if visible == 0 {
-            return None;
-        }
+        if visible == 0 { None } else { self.newest_message(visible) }
+    }
+
+    fn newest_message(&self, visible: u8) -> Option<(u8, &'a [u8])> {
         let first = self.0.clone().next()?;
         let under_key = self.0.clone().take_while(|entry| entry.key == first.key);
         let messages = under_key.filter_map(|entry| match entry.sort() {
