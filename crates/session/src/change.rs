@@ -72,7 +72,7 @@ pub(crate) enum Refusal {
 pub(crate) struct Log {
     /// `destroy` was called: it stands before all operations, since it empties the log.
     pub(crate) destroy: bool,
-    pub(crate) operations: SmallVec<[Operation; 4]>,
+    pub(crate) operations: SmallVec<[Operation; 6]>,
     /// Few requests have to try a commit again, and the others pay nothing for it.
     tries: Option<Box<Tries>>,
     /// Counts `destroy` calls, so that a commit under way learns that its operations were discarded.

@@ -78,8 +78,8 @@ pub(crate) struct Draft {
     pub(crate) last_generation: u8,
     /// Says which values with an expiry of their own are over.
     clock: Clock,
-    /// Sorted by key, then layer. Few requests change more than a few values.
-    puts: SmallVec<[Put; 4]>,
+    /// Sorted by key, then layer. Few requests change more than a few values: a login, half a dozen.
+    puts: SmallVec<[Put; 6]>,
     /// What this request alone sees of the operations that have been committed.
     ground: Vec<Put>,
     hidden: Hidden,
@@ -327,9 +327,9 @@ impl Draft {
         }
     }
 
-    /// Whether another owner than the stored one was set.
-    pub(crate) fn has_new_owner(&self) -> bool {
-        self.owner.is_some()
+    /// The owner that this request has set.
+    pub(crate) fn new_owner(&self) -> Option<&str> {
+        self.owner.as_deref()
     }
 
     #[inline]

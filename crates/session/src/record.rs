@@ -372,8 +372,11 @@ impl<B: AsRef<[u8]>> Record<B> {
 
     #[inline]
     pub(crate) fn nature(&self) -> Nature {
-        // The check let no other byte pass.
-        nature(self.bytes()[1]).unwrap_or(Nature::Permanent)
+        // The check let no other byte pass than that of a generation.
+        match self.bytes()[1] {
+            PERMANENT => Nature::Permanent,
+            generation => Nature::Ordinary { last_generation: generation },
+        }
     }
 
     /// Which of a user's two records it is.

@@ -329,10 +329,10 @@ fn ordinary_step(
             Header::new(*now, fresh_absolute, Nature::Ordinary { last_generation })
         }
     };
-    if draft.has_new_owner() {
+    if let Some(owner) = draft.new_owner() {
         header.absolute = fresh_absolute;
+        header.owner = Some(owner);
     }
-    header.owner = draft.owner();
     header.stamp = situation.stamp;
     if let Some(generation) = generation {
         header.nature = Nature::Ordinary { last_generation: generation };
