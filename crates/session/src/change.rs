@@ -3,7 +3,7 @@
 //! A change is an [`Operation`]. It is carried out by [`crate::draft`] on the records as they were loaded, and
 //! again on fresh records when a commit met a conflict.
 
-use crate::{draft::Standing, error::Error, value::Named};
+use crate::{error::Error, standing::Standing, value::Named};
 use dframework_session_store::Timestamp;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -72,15 +72,22 @@ pub(crate) enum Refusal {
 pub(crate) struct Log {
     /// `destroy` was called: it stands before all operations, since it empties the log.
     pub(crate) destroy: bool,
-    pub(crate) operations: SmallVec<[Operation; 4]>,
-    /// Which operations have been carried out on the permanent record already.
-    pub(crate) settled: Vec<Settled>,
-    /// Why operations were dropped that could not be committed: the response must not look as if they had been.
-    pub(crate) refused: Option<Error>,
-    /// What nobody knows of earlier tries.
-    pub(crate) unsettled: Vec<Unsettled>,
+    pub(crate) operations: SmallVec<[Operation; 6]>,
+    /// Few requests have to try a commit again, and the others pay nothing for it.
+    tries: Option<Box<Tries>>,
     /// Counts `destroy` calls, so that a commit under way learns that its operations were discarded.
     pub(crate) epoch: u32,
+}
+
+/// What earlier tries to commit a log have left.
+#[derive(Default)]
+struct Tries {
+    /// Which operations have been carried out on the permanent record already.
+    settled: Vec<Settled>,
+    /// Why operations were dropped that could not be committed: the response must not look as if they had been.
+    refused: Option<Error>,
+    /// What nobody knows of them.
+    unsettled: Vec<Unsettled>,
 }
 
 /// A step of a commit that may have been carried out, though neither its answer nor a look has told.
@@ -100,10 +107,43 @@ pub(crate) struct Settled {
     pub(crate) before: Standing,
 }
 
+impl Tries {
+    /// Whether everything is known of them, and nothing of them stands.
+    fn are_settled(&self) -> bool {
+        self.settled.is_empty() && self.unsettled.is_empty()
+    }
+}
+
 impl Log {
     /// Whether there is nothing to do for a commit, nor to refuse.
     pub(crate) fn is_empty(&self) -> bool {
-        !self.destroy && self.operations.is_empty() && self.refused.is_none()
+        !self.destroy && self.operations.is_empty() && self.refused().is_none()
+    }
+
+    /// Which operations have been carried out on the permanent record already.
+    pub(crate) fn settled(&self) -> &[Settled] {
+        self.tries.as_ref().map_or(&[], |tries| &tries.settled)
+    }
+
+    /// Why operations were dropped that could not be committed: the response must not look as if they had been.
+    pub(crate) fn refused(&self) -> Option<&Error> {
+        self.tries.as_ref()?.refused.as_ref()
+    }
+
+    /// Nobody is to be told any more why operations were dropped.
+    pub(crate) fn forget_refusal(&mut self) {
+        if let Some(tries) = &mut self.tries {
+            tries.refused = None;
+        }
+    }
+
+    fn tries(&mut self) -> &mut Tries {
+        self.tries.get_or_insert_default()
+    }
+
+    /// Remembers that the permanent record holds what operations have made of it.
+    pub(crate) fn settle(&mut self, settled: Settled) {
+        self.tries().settled.push(settled);
     }
 
     /// Whether an operation could change a record.
@@ -121,9 +161,11 @@ impl Log {
     /// Drops all operations.
     pub(crate) fn forget(&mut self) {
         self.operations.clear();
-        self.settled.clear();
-        // What may have been written no longer matters; what may have ended does as long as it is to end.
-        self.unsettled.retain(|step| self.destroy && matches!(step, Unsettled::End { .. }));
+        if let Some(tries) = &mut self.tries {
+            tries.settled.clear();
+            // What may have been written no longer matters; what may have ended does as long as it is to end.
+            tries.unsettled.retain(|step| self.destroy && matches!(step, Unsettled::End { .. }));
+        }
         self.epoch = self.epoch.wrapping_add(1);
     }
 
@@ -135,7 +177,7 @@ impl Log {
     /// Drops all operations, and remembers why.
     pub(crate) fn refuse(&mut self, error: &Error) {
         self.forget();
-        self.refused = Some(error.again());
+        self.tries().refused = Some(error.again());
     }
 
     /// Drops the first operations: they have been committed.
@@ -144,32 +186,32 @@ impl Log {
             length if length <= count => self.operations.clear(),
             _ => drop(self.operations.drain(..count)),
         }
-        self.settled.retain(|settled| settled.operations > count);
-        for settled in &mut self.settled {
+        let Some(tries) = &mut self.tries else { return };
+        tries.settled.retain(|settled| settled.operations > count);
+        for settled in &mut tries.settled {
             settled.operations -= count;
         }
-        self.unsettled.clear();
+        tries.unsettled.clear();
     }
 
     /// Remembers a step of which nobody knows whether it was carried out.
     pub(crate) fn leave_unsettled(&mut self, step: Unsettled) {
         const MOST: usize = 8;
-        if self.unsettled.len() == MOST {
-            self.unsettled.remove(0);
+        let unsettled = &mut self.tries().unsettled;
+        if unsettled.len() == MOST {
+            unsettled.remove(0);
         }
-        self.unsettled.push(step);
+        unsettled.push(step);
     }
 
     /// Until when the tombstones are kept that earlier tries of `destroy` may have left.
     pub(crate) fn earlier_ends(&self) -> Vec<Timestamp> {
-        if self.unsettled.is_empty() {
-            return Vec::new();
-        }
+        let Some(tries) = &self.tries else { return Vec::new() };
         let end = |step: &Unsettled| match step {
             Unsettled::End { until } => Some(*until),
             Unsettled::Write { .. } => None,
         };
-        self.unsettled.iter().filter_map(end).collect()
+        tries.unsettled.iter().filter_map(end).collect()
     }
 
     /// Adds an operation. Of two `set`s in a row, the second is all that matters.
@@ -177,13 +219,12 @@ impl Log {
         if let (Some(Operation::Set { value: last, .. }), Operation::Set { value, .. }) =
             (self.operations.last(), &operation)
             && last.key() == value.key()
-            && self.settled.is_empty()
-            && self.unsettled.is_empty()
+            && self.tries.as_ref().is_none_or(|tries| tries.are_settled())
         {
             self.operations.pop();
         }
         if matches!(operation, Operation::Regenerate | Operation::SetOwner(_)) {
-            self.refused = None;
+            self.forget_refusal();
         }
         self.operations.push(operation);
     }
@@ -197,9 +238,10 @@ impl Log {
         ordinary: &Standing,
         permanent: &Standing,
     ) {
+        let Some(tries) = &mut self.tries else { return };
         let written = |standing: &Standing| {
             let found = standing.live()?.record.header().stamp?;
-            self.unsettled.iter().find_map(|step| match step {
+            tries.unsettled.iter().find_map(|step| match step {
                 Unsettled::Write { stamp, operations } if *stamp == found => Some(*operations),
                 _ => None,
             })
@@ -207,14 +249,14 @@ impl Log {
         if let Some(operations) = written(ordinary) {
             self.drop_first(operations);
         } else if let Some(operations) = written(permanent) {
-            self.settled.push(Settled { operations, before: before.clone() });
-            self.unsettled.clear();
+            tries.settled.push(Settled { operations, before: before.clone() });
+            tries.unsettled.clear();
         }
     }
 
     pub(crate) fn destroy(&mut self) {
         self.forget();
-        self.refused = None;
+        self.forget_refusal();
         self.destroy = true;
     }
 

@@ -16,13 +16,13 @@ pub(crate) use decide::{Lifetimes, Target};
 use crate::{
     change::{Log, Settled},
     cookie::Which,
-    draft::Standing,
     driver::{At, Driver},
     error::{Error, Kind, Record},
     event::{Event, Untold},
     handle::{Inner, Stage, State, Work},
     queue::Turn,
     sessions::Core,
+    standing::Standing,
 };
 use apply::{Ended, Progress, Round, apply, end_quietly};
 use decide::{Place, Plan, Situation, decide};
@@ -103,6 +103,14 @@ struct Planned {
     now: Timestamp,
 }
 
+impl Planned {
+    /// Nothing is planned yet, from nothing of the log.
+    fn nothing(begun: Begun) -> Self {
+        let Begun { moment, now, .. } = begun;
+        Self { plan: Plan::default(), mark: Mark { epoch: 0, operations: 0 }, moment, now }
+    }
+}
+
 impl Inner {
     /// Commits the log, round after round.
     pub(crate) async fn commit(&self, occasion: Occasion) -> Result<(), Error> {
@@ -117,7 +125,10 @@ impl Inner {
             begun.now = self.core.clock.now();
         }
         let mut progress = Progress::default();
-        let Some(mut planned) = self.first_plan(begun, &mut progress)? else { return Ok(()) };
+        let mut planned = Planned::nothing(begun);
+        if !self.first_plan(&mut planned, &mut progress)? {
+            return Ok(());
+        }
         let mut result = self.rounds(&mut planned, &mut progress).await;
         if let Some(made) = progress.made_permanent.clone() {
             if result.is_ok() {
@@ -148,9 +159,9 @@ impl Inner {
         if let Some(made) = made {
             end_quietly(&self.core, Record::Permanent, &made, events).await;
             if let Some(work) = &mut self.state().work
-                && work.draft.permanent.key() == Some(made.key)
+                && work.draft.records.permanent.key() == Some(made.key)
             {
-                work.draft.permanent = Standing::Absent;
+                work.draft.records.permanent = Standing::Absent;
             }
         }
     }
@@ -169,29 +180,25 @@ impl Inner {
         Begun { moment, now, needs_another_look }
     }
 
-    fn first_plan(&self, begun: Begun, progress: &mut Progress) -> Result<Option<Planned>, Error> {
+    fn first_plan(&self, planned: &mut Planned, progress: &mut Progress) -> Result<bool, Error> {
         let state = self.state();
         if let Some(work) = &state.work {
             progress.earlier_ends = work.log.earlier_ends();
         }
-        self.plan(&state, begun.moment, begun.now)
+        self.plan(&state, planned)
     }
 
-    /// The plan for what is in the log now; `None` when there is nothing to do.
-    fn plan(
-        &self,
-        state: &State,
-        moment: Moment,
-        now: Timestamp,
-    ) -> Result<Option<Planned>, Error> {
-        let Some(work) = &state.work else { return Ok(None) };
+    /// Plans what is in the log now; `false` when there is nothing to do.
+    fn plan(&self, state: &State, planned: &mut Planned) -> Result<bool, Error> {
+        let Some(work) = &state.work else { return Ok(false) };
+        let Planned { moment, now, .. } = *planned;
         let Work { draft, log, .. } = &**work;
         // No response can claim any more what a late `save` commits, nor can one that says that the server failed.
         let claims = !matches!(moment, Moment::Failure | Moment::LateSave);
-        if let (Some(refused), true) = (&log.refused, claims) {
+        if let (Some(refused), true) = (log.refused(), claims) {
             return Err(refused.again());
         }
-        let plan = decide(&Situation {
+        let situation = Situation {
             draft,
             log,
             aged: self.aged(state, moment),
@@ -204,11 +211,10 @@ impl Inner {
                 Driver::Stealth(_) => Place::Cookie(&self.core.cookies),
                 Driver::Memory(_) | Driver::Store(_) => Place::Store,
             },
-        })?;
-        if plan.is_nothing() && !log.destroy && !log.has_changes() {
-            return Ok(None);
-        }
-        Ok(Some(Planned { plan, mark: Mark::of(log), moment, now }))
+        };
+        decide(&situation, &mut planned.plan)?;
+        planned.mark = Mark::of(log);
+        Ok(!planned.plan.is_nothing() || log.destroy || log.has_changes())
     }
 
     async fn rounds(&self, planned: &mut Planned, progress: &mut Progress) -> Result<Mark, Error> {
@@ -268,22 +274,22 @@ impl Inner {
         if let Some(ended) = done.ended {
             // What is made anew still takes the place of a token that nobody knew.
             let is_known = |standing: &Standing| standing.unknown_key().is_none();
-            if is_known(&draft.ordinary) {
-                draft.ordinary = Standing::Absent;
+            if is_known(&draft.records.ordinary) {
+                draft.records.ordinary = Standing::Absent;
             }
             draft.hide_shown();
             if ended == Ended::Both {
-                if is_known(&draft.permanent) {
-                    draft.permanent = Standing::Absent;
+                if is_known(&draft.records.permanent) {
+                    draft.records.permanent = Standing::Absent;
                 }
                 // A `destroy` that was called meanwhile is still to be carried out.
                 log.destroy = log.destroy && !is_same_log;
             }
         }
         if let Some(standing) = done.permanent {
-            let before = std::mem::replace(&mut draft.permanent, standing);
+            let before = std::mem::replace(&mut draft.records.permanent, standing);
             if is_same_log {
-                log.settled.push(Settled { operations: mark.operations, before });
+                log.settle(Settled { operations: mark.operations, before });
             }
         }
         draft.begin_again();
@@ -295,14 +301,9 @@ impl Inner {
         let (ordinary, permanent) = self.reload().await?;
         self.begin_again(ordinary, permanent)?;
         let state = self.state();
-        let again =
-            self.plan(&state, planned.moment, self.core.clock.now()).map_err(unreplayable)?;
-        *planned = again.unwrap_or_else(|| Planned {
-            plan: Plan::default(),
-            mark: state.work.as_ref().map_or(planned.mark, |work| Mark::of(&work.log)),
-            ..*planned
-        });
-        Ok(())
+        (planned.plan, planned.now) = (Plan::default(), self.core.clock.now());
+        // Where nothing is left to do, nothing is what the next round does.
+        self.plan(&state, planned).map(drop).map_err(unreplayable)
     }
 
     fn begin_again(&self, ordinary: Standing, permanent: Standing) -> Result<(), Error> {
@@ -319,25 +320,25 @@ impl Inner {
     /// Whether a commit would not need the store.
     pub(crate) fn has_nothing_to_do(&self, occasion: Occasion) -> Result<bool, Error> {
         let state = self.state();
-        let now = self.core.clock.now();
-        Ok(self.plan(&state, occasion.moment(state.stage), now)?.is_none())
+        let (moment, now) = (occasion.moment(state.stage), self.core.clock.now());
+        let begun = Begun { moment, now, needs_another_look: false };
+        Ok(!self.plan(&state, &mut Planned::nothing(begun))?)
     }
 
     /// A permanent record that was made while the session ended would outlive the logout: look once more.
     async fn confirm_permanent(&self, progress: &Progress) -> Result<(), Error> {
         let wrote_session = progress.ordinary.is_some();
         let session = self.state().work.as_ref().and_then(|work| {
-            let was_live = work.draft.ordinary.live().is_some();
-            work.draft.ordinary.key().map(|key| (key, was_live))
+            let was_live = work.draft.records.ordinary.live().is_some();
+            work.draft.records.ordinary.key().map(|key| (key, was_live))
         });
         let Some((key, was_live)) = session.filter(|_| !wrote_session) else { return Ok(()) };
         let now = self.core.clock.now();
         if let Driver::Stealth(stealth) = &self.core.driver {
-            let ended = self
-                .state()
-                .work
-                .as_ref()
-                .is_some_and(|work| stealth.again(&work.draft.ordinary, now).is_ended());
+            let ended =
+                self.state().work.as_ref().is_some_and(|work| {
+                    stealth.again(&work.draft.records.ordinary, now).is_ended()
+                });
             return if ended { Err(Error::gone(Record::Session)) } else { Ok(()) };
         }
         let mut ended = false;
@@ -373,16 +374,18 @@ impl Inner {
             _ => {}
         }
         match progress.ordinary.take() {
-            Some(live) if !gone => draft.ordinary = Standing::Live(live),
+            Some(live) if !gone => draft.records.ordinary = Standing::Live(live),
             None if !gone && !progress.overtaken => {}
-            _ => draft.ordinary = Standing::Ended,
+            _ => draft.records.ordinary = Standing::Ended,
         }
-        if let (Standing::Live(live), Some(expires_at)) = (&mut draft.ordinary, progress.touched) {
+        if let (Standing::Live(live), Some(expires_at)) =
+            (&mut draft.records.ordinary, progress.touched)
+        {
             live.expires_at = expires_at;
         }
         if gone && progress.made_permanent.is_some() {
             progress.lines.remove(Which::Permanent);
-            draft.permanent = Standing::Ended;
+            draft.records.permanent = Standing::Ended;
         }
         *made_permanent = progress.made_permanent.take().or_else(|| made_permanent.take());
         if progress.ended || progress.overtaken {
@@ -410,17 +413,18 @@ impl Work {
     /// What does not apply to them is an error, and the log is dropped as a whole.
     fn begin_again(&mut self, ordinary: Standing, permanent: Standing) -> Result<(), Error> {
         let Self { draft, log, .. } = self;
-        log.settle_unsettled(&draft.permanent, &ordinary, &permanent);
-        let was_live = draft.ordinary.live().is_some();
+        log.settle_unsettled(&draft.records.permanent, &ordinary, &permanent);
+        let was_live = draft.records.ordinary.live().is_some();
         let shown = draft.shown();
-        (draft.ordinary, draft.permanent) = (ordinary, permanent);
+        (draft.records.ordinary, draft.records.permanent) = (ordinary, permanent);
         draft.begin_again();
         if !log.destroy {
             draft.check_readable()?;
         }
-        let is_gone = draft.ordinary.live().is_none() && (was_live || draft.ordinary.is_ended());
+        let is_gone = draft.records.ordinary.live().is_none()
+            && (was_live || draft.records.ordinary.is_ended());
         if is_gone {
-            draft.ordinary = Standing::Ended;
+            draft.records.ordinary = Standing::Ended;
         }
         if is_gone && !log.begins_anew() && log.has_changes() {
             let error = Error::gone(Record::Session);

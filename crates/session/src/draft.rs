@@ -14,103 +14,13 @@ use crate::{
     flash::BEFORE_THE_FIRST,
     key::order,
     load::Loaded,
-    record::{Entry, LARGEST_RECORD, Nature, Record, Sort, Under},
-    token::Token,
+    record::{Entry, LARGEST_RECORD, Record, Sort, Under},
+    standing::Standing,
     value::{self, Named},
 };
-use dframework_session_store::{StoreKey, Timestamp, Version};
+use dframework_session_store::Timestamp;
 use smallvec::SmallVec;
 use std::{collections::BTreeMap, sync::Arc};
-
-/// What is known of a record that the request's cookie names.
-#[derive(Clone)]
-pub(crate) enum Standing {
-    /// The request brought no token.
-    Absent,
-    /// It brought one that nobody knows any more, or whose record has expired.
-    Unknown { key: StoreKey },
-    /// It brought one that has ended a moment ago.
-    Ended,
-    /// It brought one whose record cannot be read.
-    Corrupt { key: StoreKey, why: &'static str },
-    /// It brought a live one, or this request made it.
-    Live(Live),
-}
-
-/// A record that lives.
-#[derive(Clone)]
-pub(crate) struct Live {
-    pub(crate) token: Token,
-    pub(crate) key: StoreKey,
-    pub(crate) version: Version,
-    pub(crate) expires_at: Timestamp,
-    pub(crate) record: Record,
-}
-
-/// A record that is to be ended.
-#[derive(Clone)]
-pub(crate) struct Recorded {
-    pub(crate) key: StoreKey,
-    /// The record itself, where nothing but its cookie holds it.
-    pub(crate) sealed: Option<Record>,
-}
-
-impl From<&Live> for Recorded {
-    fn from(live: &Live) -> Self {
-        let sealed = live.record.sealed().map(|_| live.record.clone());
-        Self { key: live.key, sealed }
-    }
-}
-
-impl Standing {
-    pub(crate) fn live(&self) -> Option<&Live> {
-        if let Self::Live(live) = self { Some(live) } else { None }
-    }
-
-    /// The key at which something can be looked up or ended.
-    pub(crate) fn key(&self) -> Option<StoreKey> {
-        match self {
-            Self::Live(Live { key, .. }) | Self::Unknown { key } | Self::Corrupt { key, .. } => {
-                Some(*key)
-            }
-            Self::Absent | Self::Ended => None,
-        }
-    }
-
-    /// The record that there is, readable or not.
-    pub(crate) fn recorded(&self) -> Option<Recorded> {
-        match self {
-            Self::Live(live) => Some(live.into()),
-            Self::Corrupt { key, .. } => Some(Recorded { key: *key, sealed: None }),
-            _ => None,
-        }
-    }
-
-    /// The key at which there is a record.
-    pub(crate) fn recorded_key(&self) -> Option<StoreKey> {
-        match self {
-            Self::Live(_) | Self::Corrupt { .. } => self.key(),
-            _ => None,
-        }
-    }
-
-    /// The key of a token that nobody knows.
-    pub(crate) fn unknown_key(&self) -> Option<StoreKey> {
-        if let Self::Unknown { key } = self { Some(*key) } else { None }
-    }
-
-    pub(crate) fn is_ended(&self) -> bool {
-        matches!(self, Self::Ended)
-    }
-
-    /// The flash generation that was used last, where there is a session.
-    fn last_generation(&self) -> Option<u8> {
-        match self.live()?.record.nature() {
-            Nature::Ordinary { last_generation } => Some(last_generation),
-            Nature::Permanent => None,
-        }
-    }
-}
 
 /// The layers that a user sees as one session.
 ///
@@ -160,20 +70,16 @@ enum Hidden {
 
 /// What a request sees: the loaded records and its own changes on top of them.
 pub(crate) struct Draft {
-    pub(crate) ordinary: Standing,
-    pub(crate) permanent: Standing,
-    /// Live sessions whose tokens the same cookie carried behind the one that won.
-    pub(crate) others: Vec<Recorded>,
-    /// When the records were loaded first.
-    pub(crate) loaded_at: Timestamp,
+    /// What was loaded, as it was loaded or as a commit of this request has left it.
+    pub(crate) records: Loaded,
     /// Bit n: flash values of generation n are seen.
     visible: u8,
     /// The flash generation that was used last, in this session or the one that it replaces.
     pub(crate) last_generation: u8,
     /// Says which values with an expiry of their own are over.
     clock: Clock,
-    /// Sorted by key, then layer. Few requests change more than a few values.
-    puts: SmallVec<[Put; 4]>,
+    /// Sorted by key, then layer. Few requests change more than a few values: a login, half a dozen.
+    puts: SmallVec<[Put; 6]>,
     /// What this request alone sees of the operations that have been committed.
     ground: Vec<Put>,
     hidden: Hidden,
@@ -202,16 +108,12 @@ impl Found<'_> {
 }
 
 impl Draft {
-    /// The records as they were loaded, without any change.
+    /// Nothing yet: the records are loaded into it.
     #[inline]
-    pub(crate) fn new(loaded: Loaded, visible: u8, clock: Clock) -> Self {
-        let Loaded { ordinary, permanent, others, at } = loaded;
+    pub(crate) fn new(now: Timestamp, visible: u8, clock: Clock) -> Self {
         Self {
-            last_generation: ordinary.last_generation().unwrap_or(BEFORE_THE_FIRST),
-            ordinary,
-            permanent,
-            others,
-            loaded_at: at,
+            records: Loaded::nothing(now),
+            last_generation: BEFORE_THE_FIRST,
             visible,
             clock,
             puts: SmallVec::new(),
@@ -223,6 +125,14 @@ impl Draft {
         }
     }
 
+    /// Begins with what was loaded.
+    #[inline]
+    pub(crate) fn begin(&mut self) {
+        if let Some(generation) = self.records.ordinary.last_generation() {
+            self.last_generation = generation;
+        }
+    }
+
     /// Starts again on the records, which may be others now, without any change.
     pub(crate) fn begin_again(&mut self) {
         self.puts.clear();
@@ -231,7 +141,8 @@ impl Draft {
     }
 
     fn forget_changes(&mut self) {
-        self.last_generation = self.ordinary.last_generation().unwrap_or(self.last_generation);
+        self.last_generation =
+            self.records.ordinary.last_generation().unwrap_or(self.last_generation);
         self.hidden = Hidden::Nothing;
         self.owner = None;
         self.rotate = false;
@@ -273,13 +184,13 @@ impl Draft {
 
     /// Whether a record has expired since it was loaded.
     pub(crate) fn has_expired(&self, now: Timestamp) -> bool {
-        let records = [self.ordinary.live(), self.permanent.live()];
+        let records = [self.records.ordinary.live(), self.records.permanent.live()];
         records.into_iter().flatten().any(|live| live.expires_at <= now)
     }
 
     /// Refuses to work on a record that cannot be read: nothing may overwrite it.
     pub(crate) fn check_readable(&self) -> Result<(), Error> {
-        for standing in [&self.ordinary, &self.permanent] {
+        for standing in [&self.records.ordinary, &self.records.permanent] {
             if let Standing::Corrupt { why, .. } = standing {
                 return Err(Error::new(Kind::Corrupt { why }));
             }
@@ -292,12 +203,12 @@ impl Draft {
         if log.destroy {
             self.destroy();
         }
-        if log.settled.is_empty() {
+        if log.settled().is_empty() {
             return self.apply_all(&log.operations);
         }
-        let permanent = self.permanent.clone();
+        let permanent = self.records.permanent.clone();
         let settled = self.replay_settled(log);
-        self.permanent = permanent;
+        self.records.permanent = permanent;
         self.apply_all(&log.operations[settled?..])
     }
 
@@ -306,9 +217,9 @@ impl Draft {
     /// It leaves the permanent record behind as it was before.
     fn replay_settled(&mut self, log: &Log) -> Result<usize, Error> {
         let mut done = 0;
-        for settled in &log.settled {
+        for settled in log.settled() {
             // What these operations made permanent is in the record; what they made of the rest is not.
-            self.permanent = settled.before.clone();
+            self.records.permanent = settled.before.clone();
             self.apply_all(&log.operations[done..settled.operations])?;
             self.puts.retain(|put| put.layer != Layer::Permanent);
             self.renew = false;
@@ -372,19 +283,21 @@ impl Draft {
             Some(live) => live.record.sealed().map(|_| SEALED),
             None => Some(operation.doing()),
         };
-        let home = |key| if self.is_permanent(key) { &self.permanent } else { &self.ordinary };
+        let home = |key| {
+            if self.is_permanent(key) { &self.records.permanent } else { &self.records.ordinary }
+        };
         match operation {
             Operation::SetOwner(owner) if self.owner() == Some(owner) => None,
             Operation::Flash { .. } | Operation::Regenerate | Operation::SetOwner(_) => {
                 Some(operation.doing())
             }
-            Operation::Permanent { .. } => in_place(&self.permanent),
+            Operation::Permanent { .. } => in_place(&self.records.permanent),
             Operation::Set { value, .. } | Operation::Remember { value } => {
                 in_place(home(value.key()))
             }
             Operation::Compute { key, .. } => in_place(home(key.as_bytes())),
             Operation::Forget { .. } | Operation::Clear => {
-                let records = [self.ordinary.live(), self.permanent.live()];
+                let records = [self.records.ordinary.live(), self.records.permanent.live()];
                 records.into_iter().flatten().find_map(|live| live.record.sealed()).map(|_| SEALED)
             }
             Operation::Now { .. } => None,
@@ -408,19 +321,43 @@ impl Draft {
         if let Some(owner) = &self.owner {
             return Some(owner);
         }
-        match (&self.ordinary, self.hidden) {
+        match (&self.records.ordinary, self.hidden) {
             (Standing::Live(live), Hidden::Nothing | Hidden::Ordinary) => live.record.owner(),
             _ => None,
         }
     }
 
-    /// Whether another owner than the stored one was set.
-    pub(crate) fn has_new_owner(&self) -> bool {
-        self.owner.is_some()
+    /// The owner that this request has set.
+    pub(crate) fn new_owner(&self) -> Option<&str> {
+        self.owner.as_deref()
     }
 
+    #[inline]
     pub(crate) fn get(&self, key: &str) -> Option<Found<'_>> {
-        self.under_key(key.as_bytes()).get()
+        match self.only_record() {
+            Some(record) => self.living(record.under(key.as_bytes()).value()?),
+            None => self.under_key(key.as_bytes()).get(),
+        }
+    }
+
+    /// The ordinary record, where nothing else says what is seen: no change, no message, nothing permanent.
+    #[inline]
+    fn only_record(&self) -> Option<&Record> {
+        match (&self.records.ordinary, &self.records.permanent) {
+            (Standing::Live(live), Standing::Absent)
+                if self.puts.is_empty() && self.hidden == Hidden::Nothing && self.visible == 0 =>
+            {
+                Some(&live.record)
+            }
+            _ => None,
+        }
+    }
+
+    /// A stored value, unless it has expired.
+    #[inline]
+    fn living<'a>(&self, (json, expires_at): (&'a [u8], Option<Timestamp>)) -> Option<Found<'a>> {
+        let lives = expires_at.is_none_or(|expires_at| self.clock.now() < expires_at);
+        lives.then_some(Found { json, generation: None, expires_at })
     }
 
     /// The JSON text of a value; `null` where there is none.
@@ -522,8 +459,10 @@ impl Draft {
     /// The loaded record of a layer, where it still counts.
     fn base(&self, layer: Layer) -> Option<&Record> {
         let (standing, hidden_by) = match layer {
-            Layer::Now | Layer::Flash | Layer::Ordinary => (&self.ordinary, Hidden::Ordinary),
-            Layer::Permanent => (&self.permanent, Hidden::Everything),
+            Layer::Now | Layer::Flash | Layer::Ordinary => {
+                (&self.records.ordinary, Hidden::Ordinary)
+            }
+            Layer::Permanent => (&self.records.permanent, Hidden::Everything),
         };
         if self.hidden >= hidden_by { None } else { standing.live().map(|live| &live.record) }
     }
@@ -552,7 +491,7 @@ impl Draft {
     }
 
     fn write_permanent(&mut self, values: &[Named]) -> Result<(), Error> {
-        match &self.permanent {
+        match &self.records.permanent {
             Standing::Ended if self.hidden < Hidden::Everything => {
                 return Err(Error::gone(error::Record::Permanent));
             }
@@ -699,12 +638,11 @@ impl<'a> View<'a, '_> {
 
     #[inline]
     fn stored_over(&self, layer: Layer, under: &Under<'a>) -> Option<Found<'a>> {
-        let (json, expires_at) = match self.put_in(layer) {
+        let stored = match self.put_in(layer) {
             Some(put) => put.value(),
             None => under.value(),
         }?;
-        let lives = expires_at.is_none_or(|expires_at| self.draft.clock.now() < expires_at);
-        lives.then_some(Found { json, generation: None, expires_at })
+        self.draft.living(stored)
     }
 
     #[inline]
@@ -726,13 +664,15 @@ impl<'a> View<'a, '_> {
 }
 
 /// Refuses a value that fits no record.
+#[inline]
 fn check_size(value: &Named) -> Result<(), Error> {
+    if value.text().len() <= LARGEST_RECORD { Ok(()) } else { Err(too_large(value)) }
+}
+
+fn too_large(value: &Named) -> Error {
     let size = value.text().len();
-    if size <= LARGEST_RECORD {
-        return Ok(());
-    }
     let largest = vec![(value.name().to_owned(), size)];
-    Err(Error::new(Kind::TooLarge { size, limit: LARGEST_RECORD, largest }))
+    Error::new(Kind::TooLarge { size, limit: LARGEST_RECORD, largest })
 }
 
 /// What becomes of the expiry of a value when it is written.

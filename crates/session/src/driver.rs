@@ -5,11 +5,11 @@
 
 use crate::{
     cookie::Holding,
-    draft::{Live, Recorded},
     error::Error,
     memory::{Found, Kept, Memory},
     queue::Queue,
     record::Bytes,
+    standing::{Live, Recorded},
     stealth::{End, Stealth},
     token::Token,
 };

@@ -7,16 +7,17 @@ use crate::{
     change::{Compute, Log, Operation, Refusal},
     commit::{Abandoned, Occasion, Target, claim_to_the_end, commit_to_the_end},
     cookie::{Carried, Seals},
-    draft::{Draft, Recorded, Standing},
+    draft::Draft,
     driver::Driver,
     error::{self, Error, Kind},
     event::{Event, Name},
     flash::Purpose,
     key::{Accepts, KeyName, KeyOf, Select, Selection, checked},
     lines::Lines,
-    load::{self, from_memory, from_seals, load, tokens},
+    load::{self, load, tokens},
     record::Record,
     sessions::Core,
+    standing::{Recorded, Standing},
     stealth::Stealth,
     turn::OwnTurn,
     value,
@@ -98,7 +99,7 @@ pub(crate) struct Work {
     /// Bit n: generation n is kept for one more request.
     pub(crate) kept: u8,
     /// The permanent record that this request has made.
-    pub(crate) made_permanent: Option<Recorded>,
+    pub(crate) made_permanent: Option<Box<Recorded>>,
     /// What its commits have done and nobody has been told yet.
     pub(crate) events: Vec<Event>,
 }
@@ -536,7 +537,7 @@ impl SessionHandle {
     /// As there.
     pub async fn id(&self) -> Result<Option<SessionId>, Error> {
         let loaded = self.0.loaded().await?;
-        Ok(loaded.draft().ordinary.live().map(|live| self.0.core.driver.id_of(live)))
+        Ok(loaded.draft().records.ordinary.live().map(|live| self.0.core.driver.id_of(live)))
     }
 
     /// Commits now; the request may go on.
@@ -644,14 +645,14 @@ impl Inner {
         let carried = &self.request.carried;
         let (session, permanent) = (&carried.session, carried.permanent());
         let now = self.core.clock.now();
-        let loaded = from_memory(memory, session.iter(), permanent.iter(), now);
-        let standings = [&loaded.ordinary, &loaded.permanent];
+        let work = state.work.insert(self.begin_work(now, |records| {
+            records.load_from_memory(memory, session.iter(), permanent.iter());
+        }));
+        let standings = [&work.draft.records.ordinary, &work.draft.records.permanent];
         if !standings.iter().any(|standing| matches!(standing, Standing::Unknown { .. })) {
-            state.work = Some(self.begin_work(loaded));
             return Some(state);
         }
         let unknown = standings.map(Standing::unknown_key);
-        state.work = Some(self.begin_work(loaded));
         drop(state);
         for key in unknown.into_iter().flatten() {
             self.tell_of_unusable(&Standing::Unknown { key }, now);
@@ -667,8 +668,9 @@ impl Inner {
         let seals = state.seals.take().map_or_else(Seals::default, |seals| *seals);
         let now = self.core.clock.now();
         let mut refused = Vec::new();
-        let loaded = from_seals(stealth, seals, now, |why| refused.push(why));
-        state.work = Some(self.begin_work(loaded));
+        state.work = Some(self.begin_work(now, |records| {
+            records.load_from_seals(stealth, seals, |why| refused.push(why));
+        }));
         if refused.is_empty() || !self.request.purpose.is_told() {
             return state;
         }
@@ -692,23 +694,29 @@ impl Inner {
         self.tell_of_unusable(&loaded.permanent, now);
         let mut state = self.state();
         // Another task may have been here first; its changes stand.
-        state.work.get_or_insert_with(|| self.begin_work(loaded));
+        state.work.get_or_insert_with(|| self.begin_work(now, |records| *records = loaded));
         Ok(())
     }
 
-    fn begin_work(&self, loaded: load::Loaded) -> Box<Work> {
-        // The allocation comes first, so that the rest is made where it stays.
+    fn begin_work(&self, now: Timestamp, load: impl FnOnce(&mut load::Loaded)) -> Box<Work> {
+        // The allocation comes first, so that the rest is made where it stays, and so is what is loaded.
         let place = Box::new_uninit();
-        let draft = Draft::new(loaded, self.request.carried.flash, self.core.clock.clone());
+        let draft = Draft::new(now, self.request.carried.flash, self.core.clock.clone());
         let (log, events) = (Log::default(), Vec::new());
         let (read, made, kept, made_permanent) = (0, 0, 0, None);
-        Box::write(place, Work { draft, log, read, made, kept, made_permanent, events })
+        let mut work =
+            Box::write(place, Work { draft, log, read, made, kept, made_permanent, events });
+        load(&mut work.draft.records);
+        work.draft.begin();
+        work
     }
 
     /// Loads the records of this request again, for a replay.
     pub(crate) async fn reload(&self) -> Result<(Standing, Standing), Error> {
         let (ordinary, permanent) = match &self.state().work {
-            Some(work) => (work.draft.ordinary.clone(), work.draft.permanent.clone()),
+            Some(work) => {
+                (work.draft.records.ordinary.clone(), work.draft.records.permanent.clone())
+            }
             None => return Ok((Standing::Absent, Standing::Absent)),
         };
         let now = self.core.clock.now();
@@ -726,24 +734,25 @@ impl Inner {
 
     /// Where the ordinary record is, if it lives.
     pub(crate) fn ordinary_key(&self) -> Option<StoreKey> {
-        self.state().work.as_ref()?.draft.ordinary.live().map(|live| live.key)
+        self.state().work.as_ref()?.draft.records.ordinary.live().map(|live| live.key)
     }
 
     /// The ordinary record, if it lives.
     pub(crate) fn ordinary_record(&self) -> Option<Record> {
-        self.state().work.as_ref()?.draft.ordinary.live().map(|live| live.record.clone())
+        self.state().work.as_ref()?.draft.records.ordinary.live().map(|live| live.record.clone())
     }
 
     /// The key at which commits of this request meet others.
     pub(crate) fn queue_key(&self) -> Option<StoreKey> {
         let state = self.state();
         let draft = &state.work.as_ref()?.draft;
-        draft.ordinary.key().or_else(|| draft.permanent.key())
+        draft.records.ordinary.key().or_else(|| draft.records.permanent.key())
     }
 
     /// The id of the session that the request has, or else of the one that its cookie named.
     pub(crate) fn id_in(&self, state: &State) -> Option<SessionId> {
-        let recorded = state.work.as_ref().and_then(|work| work.draft.ordinary.recorded_key());
+        let recorded =
+            state.work.as_ref().and_then(|work| work.draft.records.ordinary.recorded_key());
         let carried = || self.request.carried.session.iter().next();
         let key = recorded.or_else(|| carried().map(|token| self.core.driver.key_of(token)))?;
         Some(self.core.driver.id_at(&key))
@@ -816,7 +825,7 @@ impl<'a> Loaded<'a> {
             operation,
             Operation::Regenerate | Operation::SetOwner(_) | Operation::Now { .. }
         );
-        if draft.ordinary.is_ended() && needs_session && !log.begins_anew() {
+        if draft.records.ordinary.is_ended() && needs_session && !log.begins_anew() {
             return Err(Error::gone(error::Record::Session));
         }
         if stage == Stage::Late
@@ -869,12 +878,12 @@ impl Work {
     /// What a `destroy` was to end that no commit will carry out.
     fn abandon_destroy(&mut self) -> Option<Abandoned> {
         let Self { draft, log, .. } = self;
-        let is_to_end = log.destroy && !draft.ordinary.is_ended();
+        let is_to_end = log.destroy && !draft.records.ordinary.is_ended();
         log.destroy = false;
         is_to_end.then(|| Abandoned {
             ordinary: Target::of(draft),
-            others: draft.others.clone(),
-            permanent: draft.permanent.recorded(),
+            others: draft.records.others.clone(),
+            permanent: draft.records.permanent.recorded(),
             earlier_ends: log.earlier_ends(),
         })
     }

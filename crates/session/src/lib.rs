@@ -112,6 +112,7 @@ mod scope;
 mod driver;
 mod load;
 mod record;
+mod standing;
 
 mod change;
 mod draft;

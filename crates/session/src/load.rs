@@ -2,11 +2,11 @@
 
 use crate::{
     cookie::{Seals, Tokens},
-    draft::{Live, Recorded, Standing},
     driver::{At, Driver},
     error::{Error, Record as Which},
     memory::Memory,
     record::Record,
+    standing::{Live, Recorded, Standing},
     stealth::{Rejection, Stealth},
     token::Token,
 };
@@ -29,10 +29,11 @@ pub(crate) async fn load<'a>(
     permanent: impl Iterator<Item = &'a Token>,
     now: Timestamp,
 ) -> Result<Loaded, Error> {
-    if let Driver::Memory(memory) = driver {
-        return Ok(from_memory(memory, session, permanent, now));
-    }
     let mut loaded = Loaded::nothing(now);
+    if let Driver::Memory(memory) = driver {
+        loaded.load_from_memory(memory, session, permanent);
+        return Ok(loaded);
+    }
     let mut tokens: Vec<Token> = session.copied().collect();
     let ordinary_count = tokens.len();
     tokens.extend(permanent);
@@ -52,55 +53,56 @@ pub(crate) async fn load<'a>(
     Ok(loaded)
 }
 
-/// Loads what these tokens open, without waiting.
-pub(crate) fn from_memory<'a>(
-    memory: &Memory,
-    session: impl Iterator<Item = &'a Token>,
-    permanent: impl Iterator<Item = &'a Token>,
-    now: Timestamp,
-) -> Loaded {
-    let mut loaded = Loaded::nothing(now);
-    let found = |token: &Token, wanted| {
-        let key = token.in_process_key();
-        judge(*token, key, memory.load(&key).into(), now, wanted)
-    };
-    session.for_each(|token| loaded.meet_ordinary(found(token, Which::Session)));
-    permanent.for_each(|token| loaded.meet_permanent(found(token, Which::Permanent)));
-    loaded
-}
-
-/// Opens what the cookies of a request hold themselves. What does not open is shown to `refused`.
-pub(crate) fn from_seals(
-    stealth: &Stealth,
-    mut seals: Seals,
-    now: Timestamp,
-    mut refused: impl FnMut(Rejection),
-) -> Loaded {
-    let mut loaded = Loaded::nothing(now);
-    if seals.malformed {
-        refused(Rejection::Malformed);
-    }
-    let activities = stealth.activities(&mut seals, now, &mut refused);
-    for seal in seals.session {
-        match stealth.session(seal, &activities, now) {
-            Ok(found) => loaded.meet_ordinary(found),
-            Err(why) => refused(why),
-        }
-    }
-    for seal in seals.permanent {
-        match stealth.permanent(seal, now) {
-            Ok(found) => loaded.meet_permanent(found),
-            Err(why) => refused(why),
-        }
-    }
-    loaded
-}
-
 impl Loaded {
-    fn nothing(at: Timestamp) -> Self {
+    /// What there is before anything is loaded.
+    pub(crate) fn nothing(at: Timestamp) -> Self {
         Self { ordinary: Standing::Absent, permanent: Standing::Absent, others: Vec::new(), at }
     }
 
+    /// Loads what these tokens open, without waiting.
+    #[inline]
+    pub(crate) fn load_from_memory<'a>(
+        &mut self,
+        memory: &Memory,
+        session: impl Iterator<Item = &'a Token>,
+        permanent: impl Iterator<Item = &'a Token>,
+    ) {
+        let now = self.at;
+        let found = |token: &Token, wanted| {
+            let key = token.in_process_key();
+            judge(*token, key, memory.load(&key).into(), now, wanted)
+        };
+        session.for_each(|token| self.meet_ordinary(found(token, Which::Session)));
+        permanent.for_each(|token| self.meet_permanent(found(token, Which::Permanent)));
+    }
+
+    /// Opens what the cookies of a request hold themselves. What does not open is shown to `refused`.
+    pub(crate) fn load_from_seals(
+        &mut self,
+        stealth: &Stealth,
+        mut seals: Seals,
+        mut refused: impl FnMut(Rejection),
+    ) {
+        let now = self.at;
+        if seals.malformed {
+            refused(Rejection::Malformed);
+        }
+        let activities = stealth.activities(&mut seals, now, &mut refused);
+        for seal in seals.session {
+            match stealth.session(seal, &activities, now) {
+                Ok(found) => self.meet_ordinary(found),
+                Err(why) => refused(why),
+            }
+        }
+        for seal in seals.permanent {
+            match stealth.permanent(seal, now) {
+                Ok(found) => self.meet_permanent(found),
+                Err(why) => refused(why),
+            }
+        }
+    }
+
+    #[inline]
     fn meet_ordinary(&mut self, found: Standing) {
         if let (Some(_), Some(other)) = (self.ordinary.live(), found.live()) {
             self.others.push(other.into());
@@ -125,6 +127,7 @@ pub(crate) fn tokens(standing: &Standing, carried: &Tokens) -> Vec<Token> {
 
 /// Takes what one of several tokens opens into account. The first live record wins; an ended token says more
 /// than an unknown one.
+#[inline]
 fn consider(standing: &mut Standing, found: Standing) {
     let rank = |standing: &Standing| match standing {
         Standing::Absent => 0,
@@ -142,6 +145,7 @@ fn consider(standing: &mut Standing, found: Standing) {
 ///
 /// A store that mixes up its answers must not show anybody another's session. A record of the other kind was not
 /// made for this cookie: it counts for nothing.
+#[inline]
 fn judge(token: Token, key: StoreKey, at: At, now: Timestamp, wanted: Which) -> Standing {
     match at {
         At::Record { bytes, version, expires_at } if now < expires_at => {

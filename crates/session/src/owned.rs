@@ -5,10 +5,10 @@
 use crate::{
     Error, SessionHandle, Sessions,
     commit::{Ending, Remembered, end_record, remember_until},
-    draft::Recorded,
     driver::Driver,
     error::Kind,
     event::{Event, Name},
+    standing::Recorded,
     stealth::End,
 };
 use dframework_session_store::{Entry, Page, SessionId, StoreError, StoreKey, Timestamp};

@@ -305,7 +305,10 @@ impl Written {
 
     /// Overwrites it: it has been sealed, and nobody else is to read it.
     pub(crate) fn wipe(&mut self) {
-        self.0.zeroize();
+        // Nothing stands behind its end: a record is written once, in the room that it was given. As a slice it is
+        // overwritten in large pieces, as a vector byte by byte.
+        self.0.as_mut_slice().zeroize();
+        self.0.clear();
     }
 
     /// The record where a store keeps it.
@@ -318,6 +321,7 @@ impl Record {
     /// Checks the structure of stored bytes.
     ///
     /// The error says what is wrong with them.
+    #[inline]
     pub(crate) fn parse(bytes: Bytes) -> Result<Self, &'static str> {
         match &bytes {
             // They never left this process, in which `write` made them.
@@ -368,8 +372,11 @@ impl<B: AsRef<[u8]>> Record<B> {
 
     #[inline]
     pub(crate) fn nature(&self) -> Nature {
-        // The check let no other byte pass.
-        nature(self.bytes()[1]).unwrap_or(Nature::Permanent)
+        // The check let no other byte pass than that of a generation.
+        match self.bytes()[1] {
+            PERMANENT => Nature::Permanent,
+            generation => Nature::Ordinary { last_generation: generation },
+        }
     }
 
     /// Which of a user's two records it is.
@@ -433,10 +440,12 @@ impl<'a> Under<'a> {
     }
 
     /// The newest message of the generations in `visible`: its generation, and the value.
+    #[inline]
     pub(crate) fn message(&self, visible: u8) -> Option<(u8, &'a [u8])> {
-        if visible == 0 {
-            return None;
-        }
+        if visible == 0 { None } else { self.newest_message(visible) }
+    }
+
+    fn newest_message(&self, visible: u8) -> Option<(u8, &'a [u8])> {
         let first = self.0.clone().next()?;
         let under_key = self.0.clone().take_while(|entry| entry.key == first.key);
         let messages = under_key.filter_map(|entry| match entry.sort() {
@@ -502,10 +511,13 @@ fn check(bytes: &[u8]) -> Result<(), &'static str> {
         if !entry.key.is_ascii() {
             std::str::from_utf8(entry.key).map_err(|_| "a key is not UTF-8")?;
         }
-        if previous >= Some(entry.place()) {
+        let place = entry.place();
+        // The first bytes tell most keys apart.
+        let follows = |before: (&[u8], u8)| before.0.first() < place.0.first() || before < place;
+        if !previous.is_none_or(follows) {
             return Err("its entries are out of order");
         }
-        previous = Some(entry.place());
+        previous = Some(place);
         rest = after;
         count += 1;
     }

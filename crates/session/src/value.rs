@@ -24,7 +24,8 @@ const DEEPEST: u32 = 127;
 
 /// Writes a value as JSON text.
 pub(crate) fn encode<V: Serialize + ?Sized>(key: &str, value: &V) -> Result<Named, Error> {
-    let mut text = Unfinished::new(key);
+    let mut text = Unfinished::nothing();
+    text.begin(key);
     let mut watch = Watch::default();
     let written = value.serialize(&mut Serializer::with_formatter(&mut text, &mut watch));
     if watch.deepest > DEEPEST {

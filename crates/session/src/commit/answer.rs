@@ -35,7 +35,7 @@ impl Inner {
         if !self.request.carried.has_companions() || moment != Moment::Answer {
             return;
         }
-        if state.work.as_ref().is_some_and(|work| work.draft.ordinary.is_ended()) {
+        if state.work.as_ref().is_some_and(|work| work.draft.records.ordinary.is_ended()) {
             return;
         }
         let cookies = &self.core.cookies;
@@ -53,7 +53,7 @@ impl Inner {
 
     /// The line that sends `.p` again, where it is due.
     fn permanent_again(&self, state: &State) -> Option<String> {
-        let live = state.work.as_ref()?.draft.permanent.live()?;
+        let live = state.work.as_ref()?.draft.records.permanent.live()?;
         let now = self.core.clock.now();
         let is_due = |sent| day(now).saturating_sub(sent) >= RESEND_AFTER_DAYS;
         if let Driver::Stealth(stealth) = &self.core.driver {
@@ -95,7 +95,7 @@ impl Inner {
     fn is_idle(&self, state: &State) -> bool {
         let Some(work) = &state.work else { return true };
         let is_due = |live| self.core.lifetimes.touch(live, self.core.clock.now()).is_some();
-        work.log.is_empty() && !work.draft.ordinary.live().is_some_and(is_due)
+        work.log.is_empty() && !work.draft.records.ordinary.live().is_some_and(is_due)
     }
 
     /// Ends the part of the request that could send cookies, and says what its head must carry.
@@ -121,7 +121,7 @@ impl Inner {
         // been carried out is tried once more when the handle goes.
         if let (Some(_turn), Some(work)) = (self.turn.try_take(), &mut state.work) {
             work.log.forget();
-            work.log.refused = None;
+            work.log.forget_refusal();
         }
         // The response that stands in for the application's has no fields yet.
         let head = Self::head_changes(&mut state, false);

@@ -8,7 +8,6 @@ use super::{
 use crate::{
     change::Unsettled,
     cookie::Which,
-    draft::{Live, Recorded, Standing},
     driver::{Answer, At, Driver},
     error::{self, Error},
     event::Event,
@@ -16,6 +15,7 @@ use crate::{
     lines::Lines,
     record,
     sessions::Core,
+    standing::{Live, Recorded, Standing},
     token::Token,
 };
 use dframework_session_store::{
@@ -36,7 +36,7 @@ pub(super) struct Progress {
     /// `destroy` came too late: another request had ended or moved the session.
     pub(super) overtaken: bool,
     /// The permanent record that this commit made.
-    pub(super) made_permanent: Option<Recorded>,
+    pub(super) made_permanent: Option<Box<Recorded>>,
     /// The ordinary record as it is now, where this commit changed it.
     pub(super) ordinary: Option<Live>,
     /// Until when tombstones are kept that earlier tries of `destroy` may have left.
@@ -103,7 +103,8 @@ pub(super) async fn apply(
     }
     progress.done.unsettled = plan.unsettled;
     if let Some(step) = plan.permanent.as_deref_mut() {
-        match write(core, step, now).await? {
+        let mut live = None;
+        match write(core, step, now, &mut live).await? {
             Written::Nothing | Written::Touched(..) | Written::Untouched(_) => {}
             Written::Lost => return Ok(Round::Lost),
             Written::Ended => {
@@ -113,20 +114,22 @@ pub(super) async fn apply(
                 progress.done.permanent = Some(Standing::Absent);
                 progress.lines.put(Which::Permanent, core.cookies.remove(Which::Permanent));
             }
-            Written::Live(live, mut line) => {
-                if step.makes_token() {
-                    progress.made_permanent = Some((&live).into());
-                    note_permanent(core, &live, &mut progress.events);
+            Written::Live(mut line) => {
+                if let Some(live) = &live
+                    && step.makes_token()
+                {
+                    progress.made_permanent = Some(Box::new(live.into()));
+                    note_permanent(core, live, &mut progress.events);
                     line.get_or_insert_with(|| core.cookies.set_permanent(&live.token, now));
                 }
                 if let Some(line) = line {
                     progress.lines.put(Which::Permanent, line);
                 }
-                progress.done.permanent = Some(Standing::Live(live));
+                progress.done.permanent = live.map(Standing::Live);
             }
         }
     }
-    match write(core, &mut plan.ordinary, now).await? {
+    match write(core, &mut plan.ordinary, now, &mut progress.ordinary).await? {
         Written::Nothing | Written::Ended => {}
         Written::Touched(expires_at, line) => {
             progress.touched = Some(expires_at);
@@ -140,16 +143,17 @@ pub(super) async fn apply(
             }
         }
         Written::Lost => return Ok(Round::Lost),
-        Written::Live(live, mut line) => {
-            if plan.ordinary.makes_token() {
-                note_token(core, &plan.ordinary, &live, &mut progress.events);
-                let left = lifetime(&live, now);
+        Written::Live(mut line) => {
+            if let Some(live) = &progress.ordinary
+                && plan.ordinary.makes_token()
+            {
+                note_token(core, &plan.ordinary, live, &mut progress.events);
+                let left = lifetime(live, now);
                 line.get_or_insert_with(|| core.cookies.set_session(&live.token, left));
             }
             if let Some(line) = line {
                 progress.lines.put(Which::Session, line);
             }
-            progress.ordinary = Some(live);
         }
     }
     if let Some(generation) = plan.generation {
@@ -332,16 +336,21 @@ pub(super) enum Written {
     /// It was not recorded that a session was used.
     Untouched(StoreError),
     /// The line that carries the record, where a cookie does.
-    Live(Live, Option<String>),
+    Live(Option<String>),
     Ended,
     Lost,
 }
 
-/// Writes a record as the step says, which is used up.
-pub(super) async fn write(core: &Core, step: &mut Step, now: Timestamp) -> Result<Written, Error> {
+/// Writes a record as the step says, which is used up. What lives then is put where it stays, so that it is not moved.
+pub(super) async fn write(
+    core: &Core,
+    step: &mut Step,
+    now: Timestamp,
+    live: &mut Option<Live>,
+) -> Result<Written, Error> {
     let driver = &core.driver;
     if let Driver::Stealth(stealth) = driver {
-        return seal::write(core, stealth, step, now);
+        return seal::write(core, stealth, step, now, live);
     }
     let retires = matches!(step, Step::Retire { .. });
     let moved;
@@ -366,7 +375,7 @@ pub(super) async fn write(core: &Core, step: &mut Step, now: Timestamp) -> Resul
                 }
                 answer => answer,
             };
-            return written(answer, place, record, *expires_at);
+            return written(answer, place, record, *expires_at, live);
         }
         Step::Save { held, record, expires_at } => (&*held, None, record, *expires_at),
         Step::Replace { former, record, expires_at } => {
@@ -389,7 +398,7 @@ pub(super) async fn write(core: &Core, step: &mut Step, now: Timestamp) -> Resul
         Err(error) if error.outcome_is_unknown() => look(driver, error, &place.key, record).await,
         answer => answer,
     };
-    match written(answer, place, record, expires_at) {
+    match written(answer, place, record, expires_at, live) {
         Ok(Written::Live(..)) if retires => Ok(Written::Ended),
         written => written,
     }
@@ -415,12 +424,14 @@ fn written(
     place: Place,
     record: &mut record::Written,
     expires_at: Timestamp,
+    live: &mut Option<Live>,
 ) -> Result<Written, Error> {
     let Place { token, key } = place;
     match answer {
         Ok((Outcome::Committed(version), kept)) => {
             let record = std::mem::take(record).kept_as(kept);
-            Ok(Written::Live(Live { token, key, version, expires_at, record }, None))
+            *live = Some(Live { token, key, version, expires_at, record });
+            Ok(Written::Live(None))
         }
         Ok(_) => Ok(Written::Lost),
         Err(error) => Err(Error::unavailable("committing", error)),

@@ -12,10 +12,11 @@ use super::{
 use crate::{
     change::Operation,
     cookie::Which,
-    draft::{Layer, Standing},
+    draft::Layer,
     error::{self, Error, Kind},
     handle::{Inner, Stage, State, Work},
     record::{Entry, Writer},
+    standing::{Live, Standing},
 };
 use dframework_session_store::StoreError;
 use std::sync::Arc;
@@ -63,10 +64,11 @@ impl Inner {
                 return Ok(Some(json));
             };
             let mut step = self.removal(key, layer)?;
-            match write(&self.core, &mut step, self.core.clock.now()).await? {
+            let mut live = None;
+            match write(&self.core, &mut step, self.core.clock.now(), &mut live).await? {
                 Written::Lost => {}
                 written => {
-                    self.take_claimed(key, layer, written)?;
+                    self.take_claimed(key, layer, &written, live)?;
                     return Ok(Some(json));
                 }
             }
@@ -92,7 +94,7 @@ impl Inner {
         let Some(work) = &mut state.work else { return Ok(None) };
         let Work { draft, log, read, .. } = &mut **work;
         let Some(found) = draft.get(key) else { return Ok(None) };
-        if draft.ordinary.is_ended() && !log.begins_anew() {
+        if draft.records.ordinary.is_ended() && !log.begins_anew() {
             return Err(Error::gone(error::Record::Session));
         }
         check(found.json)?;
@@ -106,8 +108,8 @@ impl Inner {
         let state = self.state();
         let draft = state.work.as_ref().map(|work| &work.draft);
         let standing = draft.map(|draft| match layer {
-            Layer::Permanent => &draft.permanent,
-            _ => &draft.ordinary,
+            Layer::Permanent => &draft.records.permanent,
+            _ => &draft.records.ordinary,
         });
         let (Some(draft), Some(live)) = (draft, standing.and_then(Standing::live)) else {
             return Ok(Step::Nothing);
@@ -135,14 +137,21 @@ impl Inner {
     }
 
     /// Goes on with the record that the claim has left.
-    fn take_claimed(&self, key: &Arc<str>, layer: Layer, written: Written) -> Result<(), Error> {
+    fn take_claimed(
+        &self,
+        key: &Arc<str>,
+        layer: Layer,
+        written: &Written,
+        live: Option<Live>,
+    ) -> Result<(), Error> {
         let mut state = self.state();
         let State { work: Some(work), lines, .. } = &mut *state else { return Ok(()) };
-        let (ordinary, permanent) = (work.draft.ordinary.clone(), work.draft.permanent.clone());
-        let (ordinary, permanent) = match (written, layer) {
-            (Written::Live(live, _), Layer::Permanent) => (ordinary, Standing::Live(live)),
-            (Written::Live(live, _), _) => (Standing::Live(live), permanent),
-            (Written::Ended, _) => {
+        let (ordinary, permanent) =
+            (work.draft.records.ordinary.clone(), work.draft.records.permanent.clone());
+        let (ordinary, permanent) = match (written, live, layer) {
+            (Written::Live(_), Some(live), Layer::Permanent) => (ordinary, Standing::Live(live)),
+            (Written::Live(_), Some(live), _) => (Standing::Live(live), permanent),
+            (Written::Ended, ..) => {
                 if let Some(key) = permanent.key() {
                     note_end(&self.core, error::Record::Permanent, &key, &mut work.events);
                 }

@@ -4,10 +4,11 @@ use super::Moment;
 use crate::{
     change::{Log, Unsettled},
     cookie::Cookies,
-    draft::{Age, Contents, Draft, Live, Recorded, Standing},
+    draft::{Age, Contents, Draft},
     error::{self, Error, Kind},
     handle::Request,
     record::{Entries, Header, LARGEST_RECORD, Nature, Record, Written},
+    standing::{Live, Recorded, Standing},
     stealth::Stealth,
     token::Token,
 };
@@ -59,11 +60,11 @@ pub(crate) struct Seen {
 
 impl Target {
     pub(crate) fn of(draft: &Draft) -> Self {
-        let standing = &draft.ordinary;
+        let standing = &draft.records.ordinary;
         match (standing, standing.recorded()) {
             (Standing::Unknown { key }, _) => Self::Unknown(*key),
             (_, Some(record)) => {
-                let seen = |live: &Live| Seen { at: draft.loaded_at, expires_at: live.expires_at };
+                let seen = |live: &Live| Seen { at: draft.records.at, expires_at: live.expires_at };
                 Self::Record { record, seen: standing.live().map(seen) }
             }
             _ => Self::Nothing,
@@ -236,34 +237,36 @@ impl Situation<'_> {
     }
 }
 
-/// Says what becomes of the records. Nothing is written here, and nothing random is made.
-pub(super) fn decide(situation: &Situation<'_>) -> Result<Plan, Error> {
+/// Says what becomes of the records, in a plan that says nothing yet: where it is carried out, so that it is not moved.
+///
+/// Nothing is written here, and nothing random is made.
+pub(super) fn decide(situation: &Situation<'_>, plan: &mut Plan) -> Result<(), Error> {
     let Situation { draft, log, moment, .. } = situation;
-    let is_overtaken = log.destroy && draft.ordinary.is_ended();
+    let is_overtaken = log.destroy && draft.records.ordinary.is_ended();
     if is_overtaken && !log.has_login() {
         // Somebody else has ended the session: what this request would have done to it is over, too.
-        return Ok(Plan::default());
+        return Ok(());
     }
-    let ends = log.destroy && !is_overtaken;
-    let end = ends.then(|| Box::new(end(draft, *moment)));
-    let mut plan = Plan { end, ..Plan::default() };
+    if log.destroy && !is_overtaken {
+        plan.end = Some(Box::new(end(draft, *moment)));
+    }
     if *moment == Moment::Failure || !log.has_changes() {
         if !log.destroy {
             plan.ordinary = touch(situation);
         }
-        return Ok(plan);
+        return Ok(());
     }
     let operations = log.operations.len();
     plan.unsettled = situation.stamp.map(|stamp| Unsettled::Write { stamp, operations });
-    if let Err(error) = plan_steps(situation, &mut plan) {
-        let Plan { end, unsettled, .. } = plan;
-        match end {
-            // The `destroy` is carried out, and nothing else.
-            Some(_) => plan = Plan { end, unsettled, refused: Some(error), ..Plan::default() },
-            None => return Err(error),
+    match plan_steps(situation, plan) {
+        // The `destroy` is carried out, and nothing else.
+        Err(error) if plan.end.is_some() => {
+            let (end, unsettled) = (plan.end.take(), plan.unsettled);
+            *plan = Plan { end, unsettled, refused: Some(error), ..Plan::default() };
+            Ok(())
         }
+        planned => planned,
     }
-    Ok(plan)
 }
 
 /// Plans what becomes of the two records.
@@ -290,14 +293,14 @@ fn plan_steps(situation: &Situation<'_>, plan: &mut Plan) -> Result<(), Error> {
 fn end(draft: &Draft, moment: Moment) -> Ends {
     Ends {
         ordinary: Target::of(draft),
-        others: draft.others.clone(),
-        permanent: draft.permanent.recorded(),
+        others: draft.records.others.clone(),
+        permanent: draft.records.permanent.recorded(),
         removes_cookies: moment.sends_cookies(),
     }
 }
 
 fn touch(situation: &Situation<'_>) -> Step {
-    let Some(live) = situation.draft.ordinary.live() else { return Step::Nothing };
+    let Some(live) = situation.draft.records.ordinary.live() else { return Step::Nothing };
     if matches!(situation.place, Place::Cookie(_)) && !situation.moment.sends_cookies() {
         return Step::Nothing;
     }
@@ -314,11 +317,11 @@ fn ordinary_step(
     generation: Option<u8>,
 ) -> Result<Step, Error> {
     let Situation { draft, log, lifetimes, now, .. } = situation;
-    if draft.ordinary.is_ended() && !log.has_login() {
+    if draft.records.ordinary.is_ended() && !log.has_login() {
         return Err(Error::gone(error::Record::Session));
     }
     let fresh_absolute = now.saturating_add(lifetimes.absolute);
-    let live = draft.ordinary.live().filter(|_| !log.destroy);
+    let live = draft.records.ordinary.live().filter(|_| !log.destroy);
     let mut header = match live {
         Some(live) => live.record.header(),
         None => {
@@ -326,10 +329,10 @@ fn ordinary_step(
             Header::new(*now, fresh_absolute, Nature::Ordinary { last_generation })
         }
     };
-    if draft.has_new_owner() {
+    if let Some(owner) = draft.new_owner() {
         header.absolute = fresh_absolute;
+        header.owner = Some(owner);
     }
-    header.owner = draft.owner();
     header.stamp = situation.stamp;
     if let Some(generation) = generation {
         header.nature = Nature::Ordinary { last_generation: generation };
@@ -340,7 +343,7 @@ fn ordinary_step(
         None if contents.record.is_empty() && header.owner.is_none() => Step::Nothing,
         None => {
             // A well-formed token that nobody knows ends when another takes its place.
-            let presented = draft.ordinary.unknown_key();
+            let presented = draft.records.ordinary.unknown_key();
             let record = situation.write(contents, None, generation)?;
             Step::Create { presented, record, expires_at }
         }
@@ -365,14 +368,14 @@ fn permanent_step(situation: &Situation<'_>) -> Result<Option<Box<Step>>, Error>
     // Whole days, so that saying the same thing again writes once a day at most.
     let ten_years = now.saturating_add(TEN_YEARS).as_millis().div_ceil(DAY) * DAY;
     let ten_years = Timestamp::from_millis(ten_years);
-    let Some(live) = draft.permanent.live().filter(|_| !log.destroy) else {
+    let Some(live) = draft.records.permanent.live().filter(|_| !log.destroy) else {
         let mut header = Header::new(*now, ten_years, Nature::Permanent);
         header.stamp = situation.stamp;
         let contents = draft.permanent_contents(&header);
         if contents.record.is_empty() {
             return Ok(None);
         }
-        let presented = draft.permanent.unknown_key();
+        let presented = draft.records.permanent.unknown_key();
         let record = situation.write(contents, None, None)?;
         return Ok(Some(Box::new(Step::Create { presented, record, expires_at: ten_years })));
     };

@@ -9,16 +9,21 @@ use super::{
 };
 use crate::{
     cookie::Which,
-    draft::{Live, Recorded},
     error::Error,
     record::Record,
     sessions::Core,
+    standing::{Live, Recorded},
     stealth::{End, Id, Stealth},
 };
 use dframework_session_store::{StoreError, Timestamp};
 
-/// Whether the session of a plan has ended meanwhile, so that nothing of it is to be carried out.
+/// Whether the session of a plan has ended meanwhile, so that nothing permanent of it is to be carried out.
+///
+/// Its own step finds that out by itself.
 pub(super) fn has_ended(stealth: &Stealth, plan: &Plan, now: Timestamp) -> bool {
+    if plan.permanent.is_none() {
+        return false;
+    }
     let sealed = match &plan.ordinary {
         Step::Save { held, .. } => held.sealed.as_ref(),
         Step::Replace { former, .. } => Some(&former.record),
@@ -46,30 +51,36 @@ pub(super) fn write(
     stealth: &Stealth,
     step: &Step,
     now: Timestamp,
+    live: &mut Option<Live>,
 ) -> Result<Written, Error> {
     match step {
         Step::Nothing => Ok(Written::Nothing),
         Step::Touch { record, expires_at } => Ok(touch(core, stealth, record, *expires_at, now)),
         Step::Create { record, expires_at, .. } => {
-            let live = stealth.make(Id::New, record, *expires_at, now)?;
-            let line = line(core, stealth, &live, now)?;
-            Ok(Written::Live(live, Some(line)))
+            let made = stealth.make(Id::New, record, *expires_at, now)?;
+            let line = line(core, stealth, &made, now)?;
+            *live = Some(made);
+            Ok(Written::Live(Some(line)))
         }
         Step::Save { held, record, expires_at } => {
             let Some(former) = &held.sealed else { return Ok(Written::Lost) };
-            let live = stealth.make(Id::Same(former), record, *expires_at, now)?;
-            let line = line(core, stealth, &live, now)?;
+            let made = stealth.make(Id::Same(former), record, *expires_at, now)?;
+            let line = line(core, stealth, &made, now)?;
             if !stealth.is_fine(former, now) {
                 return Ok(Written::Lost);
             }
-            Ok(Written::Live(live, Some(line)))
+            *live = Some(made);
+            Ok(Written::Live(Some(line)))
         }
         Step::Replace { former, record, expires_at } => {
             let former = &former.record;
-            let live = stealth.make(Id::After(former), record, *expires_at, now)?;
-            let line = line(core, stealth, &live, now)?;
+            let made = stealth.make(Id::After(former), record, *expires_at, now)?;
+            let line = line(core, stealth, &made, now)?;
             match stealth.end(former, now) {
-                End::Now => Ok(Written::Live(live, Some(line))),
+                End::Now => {
+                    *live = Some(made);
+                    Ok(Written::Live(Some(line)))
+                }
                 End::Before => Ok(Written::Lost),
             }
         }

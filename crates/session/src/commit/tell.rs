@@ -2,11 +2,11 @@
 
 use super::decide::Step;
 use crate::{
-    draft::Live,
     error::{self, Error},
     event::{Event, Name, Untold},
     handle::Inner,
     sessions::Core,
+    standing::Live,
 };
 use dframework_session_store::{StoreError, StoreKey};
 

@@ -209,7 +209,11 @@ impl Draft {
         message: Option<Sort>,
         stale: impl Fn(Sort) -> bool,
     ) -> Contents {
-        let standing = if layer == Layer::Permanent { &self.permanent } else { &self.ordinary };
+        let standing = if layer == Layer::Permanent {
+            &self.records.permanent
+        } else {
+            &self.records.ordinary
+        };
         let record = standing.live().map(|live| &live.record);
         let hidden = self.base(layer).is_none();
         let mut contents =

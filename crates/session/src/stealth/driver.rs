@@ -14,10 +14,10 @@ use super::{
 };
 use crate::{
     cookie::Seals,
-    draft::{Live, Standing},
     error::{self, Error, Kind},
     event::{Event, Listeners, Name},
     record::{Nature, Record, Written},
+    standing::{Live, Standing},
     token::{self, Token},
 };
 use dframework_session_store::{SessionId, StoreKey, Timestamp, Version};
@@ -269,17 +269,11 @@ impl Stealth {
     /// Appends the text that carries a record which was made here.
     pub(crate) fn seal(&self, record: &Record, out: &mut String) -> Result<(), Error> {
         let Some(sealed) = record.sealed() else { return Ok(()) };
-        match record.nature() {
-            Nature::Ordinary { .. } => self.seal_behind::<SessionTerms>(sealed, out),
-            Nature::Permanent => self.seal_behind::<PermanentTerms>(sealed, out),
-        }
-    }
-
-    fn seal_behind<T: Terms>(&self, sealed: &Plain, out: &mut String) -> Result<(), Error> {
-        match Header::<T>::before(sealed) {
-            Some(header) => self.ring.seal(&header, sealed.bytes(), out),
-            None => Ok(()),
-        }
+        let purpose = match record.nature() {
+            Nature::Ordinary { .. } => SessionTerms::PURPOSE,
+            Nature::Permanent => PermanentTerms::PURPOSE,
+        };
+        self.ring.seal_record(purpose, sealed, out)
     }
 
     /// Appends the text that says until when a session lives because it was used.
@@ -340,7 +334,7 @@ fn kept_of(record: &Record, owner: OwnerTag) -> Option<Kept> {
 }
 
 fn text_length<T: Terms>(former: Option<&Plain>, record: usize) -> usize {
-    let unknown = former.and_then(Header::<T>::before).map_or(0, |former| former.unknown.length());
+    let unknown = former.map_or(0, Header::<T>::unknown_before);
     sealed_length::<T>(unknown, record)
 }
 

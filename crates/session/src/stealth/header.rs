@@ -21,7 +21,7 @@ use super::{
 use crate::record::{self, Bytes, Record};
 use dframework_session_store::{SessionId, Timestamp};
 use sha2::{Digest, Sha256};
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 /// What stands before the terms.
 const COMMON: usize = 1 + 2 + 16 + 8;
@@ -94,6 +94,10 @@ impl OwnerTag {
 pub(crate) struct Unknown(Option<Plain>);
 
 impl Unknown {
+    fn of(plain: &Plain, fields: Range<usize>) -> Self {
+        Self((!fields.is_empty()).then(|| plain.part(fields)))
+    }
+
     pub(super) fn bytes(&self) -> &[u8] {
         self.0.as_ref().map_or(&[], Plain::bytes)
     }
@@ -258,19 +262,28 @@ impl<T: Terms> Header<T> {
 
     /// Reads a header, and returns what follows it too.
     pub(super) fn read(plain: Plain, now: Timestamp) -> Result<(Self, Plain), Rejection> {
-        let (header, rest) = Self::parse(plain)?;
+        let (mut header, fields) = Self::parse(plain.bytes())?;
+        check_fields(plain.bytes().get(fields.clone()).ok_or(Rejection::Malformed)?)?;
+        header.unknown = Unknown::of(&plain, fields.clone());
+        let rest = fields.end..plain.bytes().len();
         if header.issued > now.saturating_add(AHEAD) {
             return Err(Rejection::Future);
         }
         header.terms.check_time(header.issued, now)?;
-        Ok((header, rest))
+        Ok((header, plain.narrowed(rest)))
     }
 
-    /// The header in front of a record that was opened, or that was put behind one.
+    /// The header in front of a record that was opened, which was checked then, or that was put behind one.
     pub(crate) fn before(record: &Plain) -> Option<Self> {
-        let whole = record.whole();
-        let length = whole.bytes().len();
-        Self::parse(whole.narrowed(FRONT..length)).ok().map(|(header, _)| header)
+        let (mut header, fields) = Self::parse(record.with_front(FRONT)).ok()?;
+        header.unknown = Unknown::of(&record.whole(), FRONT + fields.start..FRONT + fields.end);
+        Some(header)
+    }
+
+    /// How many bytes its unknown fields take there.
+    pub(super) fn unknown_before(record: &Plain) -> usize {
+        let front = record.with_front(FRONT);
+        front.get(1..3).map_or(0, |length| usize::from(u16::from_le_bytes([length[0], length[1]])))
     }
 
     /// The record, with this header in front of it: as if both had been opened. `None` where no cookie has room for it.
@@ -285,8 +298,9 @@ impl<T: Terms> Header<T> {
         Some(plain.narrowed(start..end))
     }
 
-    fn parse(plain: Plain) -> Result<(Self, Plain), Rejection> {
-        let bytes = plain.bytes();
+    /// Reads all but the unknown fields, and says where these stand.
+    #[inline]
+    fn parse(bytes: &[u8]) -> Result<(Self, Range<usize>), Rejection> {
         if bytes.len() < COMMON + T::LENGTH {
             return Err(Rejection::Malformed);
         }
@@ -300,10 +314,7 @@ impl<T: Terms> Header<T> {
         let sid = SessionId::from_bytes(reader.take());
         let issued = reader.instant();
         let terms = T::read(flags, &mut reader);
-        check_fields(bytes.get(fields.clone()).ok_or(Rejection::Malformed)?)?;
-        let rest = fields.end..bytes.len();
-        let unknown = Unknown((!fields.is_empty()).then(|| plain.part(fields)));
-        Ok((Self { sid, issued, terms, unknown }, plain.narrowed(rest)))
+        Ok((Self { sid, issued, terms, unknown: Unknown::default() }, fields))
     }
 }
 

@@ -36,6 +36,12 @@ impl Plain {
         Self { buffer: self.buffer.clone(), range: 0..self.buffer.len() }
     }
 
+    /// These bytes and what stands in front of them in the allocation, but for the first ones.
+    pub(super) fn with_front(&self, first: usize) -> &[u8] {
+        self.buffer.get(first..self.range.end).unwrap_or_default()
+    }
+
+    #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.buffer[self.range.clone()]
     }

@@ -105,9 +105,37 @@ impl Ring {
         record: &[u8],
         out: &mut String,
     ) -> Result<(), Error> {
+        self.seal_text(T::PURPOSE, header.length() + record.len(), out, |writer| {
+            header.write(writer);
+            writer.put_slice(record);
+        })
+    }
+
+    /// The same for a record that has its header in front of it.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub(crate) fn seal_record(
+        &self,
+        purpose: Purpose,
+        record: &Plain,
+        out: &mut String,
+    ) -> Result<(), Error> {
+        let text = record.with_front(FRONT);
+        self.seal_text(purpose, text.len(), out, |writer| writer.put_slice(text))
+    }
+
+    fn seal_text(
+        &self,
+        purpose: Purpose,
+        text: usize,
+        out: &mut String,
+        write: impl FnOnce(&mut Writer<'_>),
+    ) -> Result<(), Error> {
         let nonce: [u8; NONCE] = token::random()?;
-        let (kid, lock) = self.sealing(T::PURPOSE);
-        let length = FRONT + plain_length(header.length(), record.len()) + TAG;
+        let (kid, lock) = self.sealing(purpose);
+        let length = FRONT + plain_length(text) + TAG;
         // On the stack for most, and never grown: the plain bytes are in one place only, and are encrypted there.
         let mut stack = [0; 1024];
         let mut heap = Vec::new();
@@ -119,8 +147,7 @@ impl Ring {
         writer.put(&[VERSION]);
         writer.put(&kid);
         writer.put(&nonce);
-        header.write(&mut writer);
-        writer.put_slice(record);
+        write(&mut writer);
         writer.put(&[END]);
         let (text, tag) = bytes[FRONT..].split_at_mut(length - FRONT - TAG);
         tag.copy_from_slice(&lock.xaes.seal(&nonce, &lock.aad, text));
@@ -176,18 +203,18 @@ pub(crate) fn decoded(text: &[u8]) -> Option<Plain> {
 
 /// How long the text of a seal will be, with a record and unknown fields of these lengths.
 pub(crate) fn sealed_length<T: Terms>(unknown: usize, record: usize) -> usize {
-    ((FRONT + plain_length(Header::<T>::length_with(unknown), record) + TAG) * 4).div_ceil(3)
+    ((FRONT + plain_length(Header::<T>::length_with(unknown) + record) + TAG) * 4).div_ceil(3)
 }
 
-fn plain_length(header: usize, record: usize) -> usize {
-    (header + record + 1).next_multiple_of(BUCKET)
+fn plain_length(text: usize) -> usize {
+    (text + 1).next_multiple_of(BUCKET)
 }
 
 /// How many bytes stand before the end mark, which is in the last bucket.
 fn without_end(bytes: &[u8]) -> Option<usize> {
-    let zeros = bytes.iter().rev().take_while(|byte| **byte == 0).take(BUCKET).count();
-    let (last, before) = bytes[..bytes.len() - zeros].split_last()?;
-    (*last == END && zeros < BUCKET).then_some(before.len())
+    let (_, last) = bytes.split_last_chunk::<BUCKET>()?;
+    let end = last.iter().rposition(|byte| *byte != 0)?;
+    (last[end] == END).then_some(bytes.len() - BUCKET + end)
 }
 
 /// Seals plain bytes that no header may write.

@@ -2,7 +2,8 @@
 
 use crate::{
     KeyName, KeyOf, SessionHandle, SessionId,
-    draft::{Draft, Layer, Standing},
+    draft::{Draft, Layer},
+    standing::Standing,
     value,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -206,7 +207,7 @@ impl Snapshot {
         let draft = state.work.as_ref().map(|work| &work.draft);
         let values = draft.map(values).unwrap_or_default();
         let name = handle.0.core.cookies.name();
-        let absence = draft.and_then(|draft| absence(&draft.ordinary, name));
+        let absence = draft.and_then(|draft| absence(&draft.records.ordinary, name));
         Ok(Self { values, owner, id, absence })
     }
 

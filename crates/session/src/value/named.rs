@@ -62,11 +62,16 @@ pub(super) struct Unfinished {
 }
 
 impl Unfinished {
-    pub(super) fn new(key: &str) -> Self {
-        let mut text =
-            Self { short: [0; SHORT], length: 0, long: Vec::new(), key_length: key.len() };
-        text.push(key.as_bytes());
-        text
+    /// Nothing yet: it stays where it is made, and the name is the first thing that is written.
+    #[inline]
+    pub(super) fn nothing() -> Self {
+        Self { short: [0; SHORT], length: 0, long: Vec::new(), key_length: 0 }
+    }
+
+    #[inline]
+    pub(super) fn begin(&mut self, key: &str) {
+        self.key_length = key.len();
+        self.push(key.as_bytes());
     }
 
     #[inline]
