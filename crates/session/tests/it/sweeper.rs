@@ -14,6 +14,8 @@ const PAUSE: Duration = Duration::from_secs(90);
 /// Lets time pass in steps, and whoever waited for it run.
 async fn pass(time: Duration) {
     const STEP: Duration = Duration::from_millis(500);
+    // What has been started begins to wait now, and not a step later.
+    yield_often().await;
     for _ in 0..time.as_millis() / STEP.as_millis() {
         tokio::time::advance(STEP).await;
         tokio::task::yield_now().await;
