@@ -14,7 +14,8 @@ pub(crate) fn install(programs: &Programs, folder: &Folder) {
     let mut initdb = process::command(installer, folder.path());
     initdb.arg("--pgdata").arg(folder.path().join("data"));
     initdb.args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale"]);
-    initdb.args(["--no-sync", "--no-instructions"]);
+    // Small segments of the log, since every server gets a copy.
+    initdb.args(["--wal-segsize=4", "--no-sync", "--no-instructions"]);
     process::run(&mut initdb).expect("an empty cluster can be made");
 }
 
