@@ -35,16 +35,38 @@
 //! - `sqlite`: embedded SQLite, built with the crate.
 
 #[cfg(feature = "sqlite")]
+mod calls;
+#[cfg(feature = "sqlite")]
+mod engine;
+#[cfg(feature = "sqlite")]
+mod failure;
+#[cfg(feature = "sqlite")]
+mod lane;
+#[cfg(feature = "sqlite")]
 mod lanes;
+#[cfg(feature = "sqlite")]
+mod operations;
 #[cfg(feature = "sqlite")]
 mod options;
 #[cfg(feature = "sqlite")]
+mod pool;
+#[cfg(feature = "sqlite")]
+mod rows;
+#[cfg(feature = "sqlite")]
+mod sql;
+#[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(feature = "sqlite")]
+mod statements;
+#[cfg(feature = "sqlite")]
 mod store;
+#[cfg(feature = "sqlite")]
+mod wire;
 
 #[cfg(feature = "sqlite")]
 pub use options::Options;
+#[cfg(feature = "sqlite")]
+pub use pool::Pool;
 /// The version of sqlx whose pools a [`SqlStore`] takes.
 #[cfg(feature = "sqlite")]
 pub use sqlx;

@@ -1,9 +1,11 @@
 //! How a store is made: the table's name, and how long a call waits.
 
-use crate::{SqlStore, sqlite};
+use crate::{Pool, SqlStore, pool};
 use dframework_session_store::StoreError;
-use sqlx::SqlitePool;
 use std::time::Duration;
+
+/// Which tables there are, and their versions. One for all tables of a database.
+pub(crate) const REGISTRY: &str = "dframework_session_schema";
 
 /// What a name may have, since PostgreSQL keeps no more of an identifier.
 const LONGEST_TABLE: usize = 63;
@@ -60,9 +62,9 @@ impl Options {
     /// # Errors
     ///
     /// The table's name is no identifier.
-    pub fn over(self, pool: SqlitePool) -> Result<SqlStore, StoreError> {
+    pub fn over(self, pool: impl Into<Pool>) -> Result<SqlStore, StoreError> {
         self.check()?;
-        Ok(SqlStore::over(pool, self))
+        Ok(SqlStore::build(pool.into().backend(self)))
     }
 
     /// A store on the database at this URL: see [`SqlStore::open`].
@@ -72,8 +74,7 @@ impl Options {
     /// As there, and when the table's name is no identifier.
     pub async fn open(self, url: &str) -> Result<SqlStore, StoreError> {
         self.check()?;
-        let pool = sqlite::open(url, self.patience).await?;
-        Ok(SqlStore::build(pool, sqlite::Custody::Held, self))
+        Ok(SqlStore::build(pool::open(url, self).await?))
     }
 
     fn check(&self) -> Result<(), StoreError> {
@@ -83,7 +84,7 @@ impl Options {
             && table.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         let lower = table.to_ascii_lowercase();
         // The store itself needs the one, SQLite the others.
-        if is_identifier && lower != sqlite::REGISTRY && !lower.starts_with("sqlite_") {
+        if is_identifier && lower != REGISTRY && !lower.starts_with("sqlite_") {
             return Ok(());
         }
         Err(StoreError::refused(format!(

@@ -1,30 +1,24 @@
 //! The store: turns calls into jobs for its lanes.
 
 use crate::{
-    Options,
-    lanes::{Entrance, Job, queue},
-    sqlite::{
-        Commit, Count, Create, Custody, Database, DeleteExpired, End, EndOwnedBy, Find, Lane, Load,
-        Migrate, OwnedBy, Read, Scan, Touch, Write, schema_sql,
+    Options, Pool,
+    calls::{
+        Commit, Count, Create, DeleteExpired, End, EndOwnedBy, Find, Load, Migrate, OwnedBy, Read,
+        Scan, Touch, Write,
     },
+    lane::Backend,
+    lanes::{Entrance, Job, queue},
 };
 use dframework_session_store::{
     Change, Entry, Loaded, NewRecord, Outcome, Page, SessionId, Store, StoreError, StoreKey,
     Stored, Timestamp, Version, async_trait,
 };
-use sqlx::SqlitePool;
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::runtime::Handle;
-
-/// How many connections read at the same time. Writes have one: SQLite lets nobody write beside another.
-const READ_LANES: u32 = 2;
-
-/// All connections of a store.
-pub(crate) const LANES: u32 = READ_LANES + 1;
 
 /// Records in a table of a database. Clones share everything.
 ///
@@ -34,7 +28,7 @@ pub(crate) const LANES: u32 = READ_LANES + 1;
 pub struct SqlStore(Arc<Shared>);
 
 struct Shared {
-    database: Arc<Database>,
+    backend: Arc<dyn Backend>,
     patience: Duration,
     /// `None` before the first call.
     entrances: Mutex<Option<Entrances>>,
@@ -70,8 +64,8 @@ impl SqlStore {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn new(pool: SqlitePool) -> Self {
-        Self::over(pool, Options::default())
+    pub fn new(pool: impl Into<Pool>) -> Self {
+        Self::build(pool.into().backend(Options::default()))
     }
 
     /// A store with other options than the defaults.
@@ -92,16 +86,8 @@ impl SqlStore {
         Self::options().open(url).await
     }
 
-    /// On a pool that others use too.
-    pub(crate) fn over(pool: SqlitePool, options: Options) -> Self {
-        let custody = Custody::in_pool(&pool);
-        Self::build(pool, custody, options)
-    }
-
-    pub(crate) fn build(pool: SqlitePool, custody: Custody, options: Options) -> Self {
-        let Options { table, patience } = options;
-        let database = Arc::new(Database::new(pool, custody, table, patience));
-        Self(Arc::new(Shared { database, patience, entrances: Mutex::default() }))
+    pub(crate) fn build((backend, patience): (Arc<dyn Backend>, Duration)) -> Self {
+        Self(Arc::new(Shared { backend, patience, entrances: Mutex::default() }))
     }
 
     /// Makes the table, or brings an older one up to date. Several processes may do so at once.
@@ -116,7 +102,7 @@ impl SqlStore {
 
     /// The SQL that makes the table as this version needs it, for those who make their tables themselves.
     pub fn schema_sql(&self) -> String {
-        schema_sql(self.0.database.table())
+        self.0.backend.schema_sql()
     }
 
     async fn read<O, A>(
@@ -156,20 +142,17 @@ impl SqlStore {
 
     fn start(&self, runtime: &Handle) -> Entrances {
         let ((reads, waiting_reads), (writes, waiting_writes)) = (queue(), queue());
-        for _ in 0..READ_LANES {
-            runtime.spawn(Lane::new(self.0.database.clone()).read(waiting_reads.clone()));
-        }
-        runtime.spawn(Lane::new(self.0.database.clone()).write(waiting_writes));
+        self.0.backend.clone().start(runtime, waiting_reads, waiting_writes);
         Entrances { reads, writes }
     }
 }
 
-/// Shows the table and the file.
+/// Shows the table and the database.
 impl fmt::Debug for SqlStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqlStore")
-            .field("table", &self.0.database.table())
-            .field("file", &self.0.database.file())
+            .field("table", &self.0.backend.table())
+            .field("database", &self.0.backend.database())
             .finish_non_exhaustive()
     }
 }
