@@ -1,11 +1,12 @@
 //! A lane: a task that holds a connection and carries calls out on it, one after the other.
 //!
-//! What it takes is carried out whole. It is tried again while somebody else is in the way and its caller still waits.
+//! What it takes is carried out whole. What was not done for a reason that passes is tried again while its caller still
+//! waits. A connection that has failed is closed, and the next call opens another one.
 
 use crate::{
     calls::{Read, Write},
     engine::{Connection, Custody, Engine, Link, Source, Table},
-    failure::Failure,
+    failure::{Access, Failure, Next},
     lanes::{Job, Queue},
     operations::Operation,
 };
@@ -61,6 +62,8 @@ struct Lane<E: Engine> {
     link: Option<Link<E::Db>>,
     /// Somebody closes the pool that the connection is from.
     closed: Option<CloseEvent>,
+    /// When the database last answered.
+    heard: Instant,
 }
 
 impl<E: Engine> Lane<E> {
@@ -69,7 +72,7 @@ impl<E: Engine> Lane<E> {
             Source::Own(_) => None,
             Source::Pool(pool, _) => Some(pool.close_event()),
         };
-        Self { table, link: None, closed }
+        Self { table, link: None, closed, heard: Instant::now() }
     }
 
     /// Carries out what reads, until the store has gone.
@@ -132,30 +135,53 @@ impl<E: Engine> Lane<E> {
         job.answer(answer);
     }
 
-    /// Carries a call out, again and again while somebody else is in the way, for as long as its caller may wait.
+    /// Carries a call out, again and again while that makes sense, for as long as its caller may wait.
     async fn carry_out<O: Operation>(
         &mut self,
         job: &Job<O, O::Answer>,
     ) -> Result<O::Answer, StoreError> {
         let table = self.table.clone();
+        let mut once = Some(());
         loop {
-            let failure = match self.connection(job.deadline()).await {
-                Ok(connection) => match job.operation().run(&table, connection).await {
-                    Ok(answer) => return Ok(answer),
-                    Err(failure) => failure,
-                },
+            let failure = match self.attempt(job).await {
+                Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
             if !failure.leaves_the_connection_whole() {
                 self.give_up_the_connection();
             }
             let may_wait = Instant::now() < job.deadline() && !job.is_abandoned();
-            if !(failure.is_busy() && may_wait) {
-                return Err(failure.into_error(&table.database, O::ACCESS));
+            let again = match failure.next(O::ACCESS) {
+                Next::Again => true,
+                Next::Once => once.take().is_some(),
+                Next::Stop => false,
+            };
+            if !(again && may_wait) {
+                return Err(failure.into_error(&table.database, &table.name, O::ACCESS));
             }
             // The database has waited already where waiting helps; this is for where it refuses at once.
             sleep(Duration::from_millis(1)).await;
         }
+    }
+
+    /// Carries a call out once.
+    async fn attempt<O: Operation>(
+        &mut self,
+        job: &Job<O, O::Answer>,
+    ) -> Result<O::Answer, Failure> {
+        let table = self.table.clone();
+        let connection = self.connection(job.deadline(), O::ACCESS).await?;
+        let running = job.operation().run(&table, connection);
+        let answer = match O::ACCESS {
+            Access::Rebuilds => running.await,
+            // A little longer than the database itself waits, since its answer says what was done.
+            Access::Reads | Access::Writes => {
+                let answered = timeout_at(job.deadline() + table.patience / 5, running).await;
+                answered.unwrap_or(Err(Failure::Unanswered))
+            }
+        };
+        self.heard = Instant::now();
+        answer
     }
 
     /// Closes the connection. Nor may it come back to a pool that others use.
@@ -166,12 +192,50 @@ impl<E: Engine> Lane<E> {
     }
 
     /// The connection of this lane.
-    async fn connection(&mut self, deadline: Instant) -> Result<&mut Connection<E>, Failure> {
-        let link = match self.link.take() {
+    async fn connection(
+        &mut self,
+        deadline: Instant,
+        access: Access,
+    ) -> Result<&mut Connection<E>, Failure> {
+        let mut known = self.link.take();
+        if let Some(link) = &mut known
+            && access != Access::Reads
+            && E::SILENCE.is_some_and(|silence| self.heard.elapsed() >= silence)
+            && !is_there(link, deadline).await
+        {
+            self.link = known.take();
+            self.give_up_the_connection();
+        }
+        let link = match known {
             Some(link) => link,
             None => connect(&self.table, deadline).await?,
         };
         Ok(self.link.insert(link).connection())
+    }
+}
+
+/// Whether somebody answers at the other end.
+async fn is_there<D: sqlx::Database>(link: &mut Link<D>, deadline: Instant) -> bool {
+    matches!(timeout_at(deadline, link.connection().ping()).await, Ok(Ok(())))
+}
+
+/// Whether a connection can be had, of which whoever opens a store wants to hear at once.
+pub(crate) async fn reach<E: Engine>(table: &Table<E>) -> Result<(), StoreError> {
+    let deadline = Instant::now() + table.patience;
+    loop {
+        let failure = match connect(table, deadline).await {
+            Ok(Link::Own(connection)) => {
+                // It has done its work; the lanes open theirs. Nobody waits for its end.
+                let _ = connection.close().await;
+                return Ok(());
+            }
+            Ok(Link::Pooled(_)) => return Ok(()),
+            Err(failure) => failure,
+        };
+        if failure.next(Access::Reads) != Next::Again || Instant::now() >= deadline {
+            return Err(failure.into_error(&table.database, &table.name, Access::Reads));
+        }
+        sleep(Duration::from_millis(5)).await;
     }
 }
 
@@ -180,8 +244,18 @@ async fn connect<E: Engine>(table: &Table<E>, deadline: Instant) -> Result<Link<
     let opening = |error| E::failure(error).while_opening();
     match &table.source {
         Source::Own(options) => {
-            let connected = timeout_at(deadline, options.connect()).await;
-            Ok(Link::Own(connected.map_err(|_| Failure::NoConnection)?.map_err(opening)?))
+            let connected = match E::SILENCE {
+                // A file is opened or not, and a lock that is in the way is waited for there.
+                None => options.connect().await,
+                Some(_) => {
+                    let connected = timeout_at(deadline, options.connect()).await;
+                    connected.map_err(|_| Failure::Unreachable)?
+                }
+            };
+            let mut connection = connected.map_err(opening)?;
+            let settled = E::settle(&mut connection, table.lock_wait).await;
+            settled.map_err(Failure::while_opening)?;
+            Ok(Link::Own(connection))
         }
         Source::Pool(pool, custody) => {
             let acquired = timeout_at(deadline, pool.acquire()).await;
@@ -189,7 +263,8 @@ async fn connect<E: Engine>(table: &Table<E>, deadline: Instant) -> Result<Link<
             if *custody == Custody::Held {
                 // What is changed here must not come back to the pool.
                 connection.close_on_drop();
-                E::adopt(&mut connection, table.lock_wait).await.map_err(opening)?;
+                let adopted = E::adopt(&mut connection, table.lock_wait).await;
+                adopted.map_err(Failure::while_opening)?;
             }
             Ok(Link::Pooled(connection))
         }
