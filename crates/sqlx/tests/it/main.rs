@@ -4,7 +4,10 @@
 mod contract;
 mod faults;
 mod home;
+mod lost;
+mod moving;
 mod opening;
 mod schema;
+mod servers;
 mod sharing;
 mod support;
