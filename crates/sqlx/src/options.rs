@@ -1,8 +1,7 @@
 //! How a store is made: the table's name, and how long a call waits.
 
-use crate::{SqlStore, sqlite};
+use crate::{Pool, SqlStore, pool, schema::REGISTRY};
 use dframework_session_store::StoreError;
-use sqlx::SqlitePool;
 use std::time::Duration;
 
 /// What a name may have, since PostgreSQL keeps no more of an identifier.
@@ -38,6 +37,9 @@ impl Default for Options {
 
 impl Options {
     /// The table, an SQL identifier: a letter or `_`, then letters, digits or `_`, at most 63. `sessions` by default.
+    ///
+    /// It has no schema in front of it. Where PostgreSQL looks for tables is a matter of the connection: a URL with
+    /// `?options[search_path]=app` names it.
     pub fn table(mut self, table: impl Into<String>) -> Self {
         self.table = table.into();
         self
@@ -54,15 +56,18 @@ impl Options {
 
     /// A store on a pool of the application, whose settings stay as they are.
     ///
-    /// The lanes hold three connections of it for as long as the store is used. A pool that has no more than that
-    /// is not emptied: there, a lane gives its connection back after each call.
+    /// The lanes hold four connections of it, of SQLite three, for as long as the store is used. A pool that has no more
+    /// than that is not emptied: there, a lane gives its connection back after each call.
+    ///
+    /// Statements are prepared, as sqlx does it. Behind a pooler that cannot have that, open the store by its URL: see
+    /// [`SqlStore::open`].
     ///
     /// # Errors
     ///
     /// The table's name is no identifier.
-    pub fn over(self, pool: SqlitePool) -> Result<SqlStore, StoreError> {
+    pub fn over(self, pool: impl Into<Pool>) -> Result<SqlStore, StoreError> {
         self.check()?;
-        Ok(SqlStore::over(pool, self))
+        Ok(SqlStore::build(pool.into().backend(self)))
     }
 
     /// A store on the database at this URL: see [`SqlStore::open`].
@@ -72,8 +77,7 @@ impl Options {
     /// As there, and when the table's name is no identifier.
     pub async fn open(self, url: &str) -> Result<SqlStore, StoreError> {
         self.check()?;
-        let pool = sqlite::open(url, self.patience).await?;
-        Ok(SqlStore::build(pool, sqlite::Custody::Held, self))
+        Ok(SqlStore::build(pool::open(url, self).await?))
     }
 
     fn check(&self) -> Result<(), StoreError> {
@@ -83,7 +87,7 @@ impl Options {
             && table.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         let lower = table.to_ascii_lowercase();
         // The store itself needs the one, SQLite the others.
-        if is_identifier && lower != sqlite::REGISTRY && !lower.starts_with("sqlite_") {
+        if is_identifier && lower != REGISTRY && !lower.starts_with("sqlite_") {
             return Ok(());
         }
         Err(StoreError::refused(format!(

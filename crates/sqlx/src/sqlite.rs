@@ -1,222 +1,248 @@
-//! SQLite: the file, the lanes on it, and what each call does there.
+//! SQLite: its words, and the calls that take other steps here.
 //!
-//! `open.rs` makes file and connections, `schema.rs` the table; `statements.rs` has the SQL of every call and
-//! `operations.rs` its Rust; `failure.rs` says what an error of SQLite leaves done.
+//! `open.rs` makes file and connections, `schema.rs` the table; `failure.rs` says what an error of SQLite leaves done.
 
 mod failure;
 mod open;
-mod operations;
 mod schema;
-mod statements;
 
 use crate::{
-    lanes::{Job, Queue},
-    store::LANES,
+    calls::{Commit, Create, EndOwnedBy},
+    engine::{Arguments, Connection, Engine, Steps, Table, save, script, transaction},
+    failure::Failure,
+    operations::insert,
+    sql::{Dialect, Places, Sql, Value, Writer},
 };
-use dframework_session_store::{Entry, Loaded, Outcome, StoreError, StoreKey, Stored};
-use failure::Failure;
+use dframework_session_store::{Outcome, Timestamp, Tombstone};
 pub(crate) use open::open;
-use operations::Operation;
-pub(crate) use operations::{
-    Commit, Count, Create, DeleteExpired, End, EndOwnedBy, Find, Load, OwnedBy, Scan, Touch,
-};
-pub(crate) use schema::{Migrate, REGISTRY, schema_sql};
 use sqlx::{
-    AssertSqlSafe, SqlitePool,
-    pool::{CloseEvent, PoolConnection},
+    Arguments as _, SqlitePool,
+    error::BoxDynError,
+    sqlite::{SqliteConnectOptions, SqliteQueryResult},
 };
-use statements::Statements;
-use std::{sync::Arc, time::Duration};
-use tokio::time::{Instant, sleep, timeout_at};
+use std::time::Duration;
 
-/// A table in a database, and how to get at it.
-pub(crate) struct Database {
-    pool: SqlitePool,
-    table: String,
-    /// The file, as it is named in errors.
-    file: String,
-    statements: Statements,
-    custody: Custody,
-    /// How long SQLite itself waits for a lock before the lane looks whether anybody still waits.
-    busy_timeout: Duration,
+/// The statements that only SQLite has.
+pub(crate) struct Sqlite {
+    present: Sql,
+    save: Sql,
+    end_owned_by: Sql,
+    delete_expired: Sql,
 }
 
-/// What a lane does with its connection between two calls.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Custody {
-    /// It keeps it, so that a call costs no more than its statements.
-    Held,
-    /// It gives it back: the pool has no more than the lanes would hold, and others need one too.
-    Borrowed,
-}
-
-impl Custody {
-    /// For a pool that others use too.
-    pub(crate) fn in_pool(pool: &SqlitePool) -> Self {
-        if pool.options().get_max_connections() > LANES { Self::Held } else { Self::Borrowed }
+impl Sqlite {
+    /// On a pool of the application.
+    pub(crate) fn over(pool: SqlitePool, table: String, patience: Duration) -> Table<Self> {
+        let file = file(&pool.connect_options());
+        Table::over(pool, file, table, patience)
     }
 }
 
-impl Database {
-    pub(crate) fn new(
-        pool: SqlitePool,
-        custody: Custody,
-        table: String,
-        patience: Duration,
-    ) -> Self {
-        let file = pool.connect_options().get_filename().display().to_string();
-        let statements = Statements::new(&table);
-        let busy_timeout = open::busy_timeout(patience);
-        Self { pool, table, file, statements, custody, busy_timeout }
-    }
-
-    pub(crate) fn table(&self) -> &str {
-        &self.table
-    }
-
-    pub(crate) fn file(&self) -> &str {
-        &self.file
-    }
+/// The file, as it is named in errors.
+fn file(options: &SqliteConnectOptions) -> String {
+    options.get_filename().display().to_string()
 }
 
-/// A call that reads.
-pub(crate) enum Read {
-    Load(Job<Load, Vec<Loaded>>),
-    Find(Job<Find, Option<Entry>>),
-    OwnedBy(Job<OwnedBy, Vec<Entry>>),
-    Count(Job<Count, u64>),
-    Scan(Job<Scan, Vec<(StoreKey, Stored)>>),
-}
+impl Engine for Sqlite {
+    type Db = sqlx::Sqlite;
 
-/// A call that writes.
-pub(crate) enum Write {
-    Create(Job<Create, Outcome>),
-    Commit(Job<Commit, Outcome>),
-    Touch(Job<Touch, ()>),
-    End(Job<End, bool>),
-    DeleteExpired(Job<DeleteExpired, usize>),
-    EndOwnedBy(Job<EndOwnedBy, usize>),
-    Migrate(Job<Migrate, ()>),
-}
+    const DIALECT: Dialect =
+        Dialect { quote: '"', places: Places::Marked, among_keys: "IN (?0)", bytes: ("x'", "'") };
+    /// SQLite lets nobody write beside another.
+    const LANES: (u32, u32) = (2, 1);
+    /// With the right to write from its beginning, so that nobody is in its way once it has begun.
+    const BEGIN: &'static str = "BEGIN IMMEDIATE";
+    /// A file does not go away.
+    const SILENCE: Option<Duration> = None;
 
-/// A task with a connection of its own.
-pub(crate) struct Lane {
-    database: Arc<Database>,
-    /// `None` before the first call, and after an error that may have harmed it.
-    connection: Option<PoolConnection<sqlx::Sqlite>>,
-    /// Somebody closes the pool.
-    closed: CloseEvent,
-}
-
-impl Lane {
-    pub(crate) fn new(database: Arc<Database>) -> Self {
-        let closed = database.pool.close_event();
-        Self { database, connection: None, closed }
+    fn new(writer: &Writer<'_>) -> Self {
+        let sql = |template| writer.write(template);
+        Self {
+            // Over nothing, or over what had expired by ?2.
+            present: sql(
+                "INSERT INTO {table} ({key}, version, created, expires_at, owner, meta, payload) \
+                 VALUES (?1, 1, ?2, ?3, NULL, {empty}, NULL) \
+                 ON CONFLICT ({key}) DO UPDATE SET version = {table}.version + 1, created = excluded.created, \
+                 expires_at = excluded.expires_at, owner = NULL, meta = {empty}, payload = NULL \
+                 WHERE {table}.expires_at <= ?2",
+            ),
+            // As a commit where the payload alone has changed. SQLite writes an index whenever a column of it is
+            // named, so this one writes one page, and that one two or three.
+            save: sql("UPDATE {table} SET version = version + 1, payload = ?6 \
+                 WHERE {key} = ?1 AND version = ?2 AND expires_at = ?3 AND owner IS ?4 AND meta = ?5 \
+                 AND payload IS NOT NULL"),
+            end_owned_by: sql(
+                "UPDATE {table} SET expires_at = ?3, owner = NULL, meta = {empty}, payload = NULL \
+                 WHERE owner = ?1 AND {key} <> ?2 AND payload IS NOT NULL",
+            ),
+            delete_expired: sql("DELETE FROM {table} WHERE rowid IN \
+                 (SELECT rowid FROM {table} WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)"),
+        }
     }
 
-    /// Carries out what reads, until the store has gone.
-    pub(crate) async fn read(mut self, queue: Queue<Read>) {
-        while let Some(call) = self.next(&queue).await {
-            match call {
-                Read::Load(job) => self.serve(job).await,
-                Read::Find(job) => self.serve(job).await,
-                Read::OwnedBy(job) => self.serve(job).await,
-                Read::Count(job) => self.serve(job).await,
-                Read::Scan(job) => self.serve(job).await,
+    fn bind(arguments: &mut Arguments<Self>, value: &Value<'_>) -> Result<(), BoxDynError> {
+        match value {
+            Value::Number(number) => arguments.add(*number),
+            Value::Bytes(bytes) => arguments.add(*bytes),
+            Value::Owner(owner) => arguments.add(*owner),
+            Value::Keys(keys) => {
+                keys.iter().try_for_each(|key| arguments.add(key.as_bytes().as_slice()))
             }
         }
     }
 
-    /// Carries out what writes, until the store has gone.
-    pub(crate) async fn write(mut self, queue: Queue<Write>) {
-        while let Some(call) = self.next(&queue).await {
-            match call {
-                Write::Create(job) => self.serve(job).await,
-                Write::Commit(job) => self.serve(job).await,
-                Write::Touch(job) => self.serve(job).await,
-                Write::End(job) => self.serve(job).await,
-                Write::DeleteExpired(job) => self.serve(job).await,
-                Write::EndOwnedBy(job) => self.serve(job).await,
-                Write::Migrate(job) => self.serve(job).await,
-            }
+    fn rows_affected(result: &SqliteQueryResult) -> u64 {
+        result.rows_affected()
+    }
+
+    fn failure(error: sqlx::Error) -> Failure {
+        failure::classify(error)
+    }
+
+    /// The lane waits for locks itself, and looks now and then whether its caller still does.
+    async fn adopt(connection: &mut Connection<Self>, lock_wait: Duration) -> Result<(), Failure> {
+        let pragma = format!("PRAGMA busy_timeout = {}", lock_wait.as_millis());
+        script::<Self>(connection, pragma).await
+    }
+
+    async fn create_over(
+        table: &Table<Self>,
+        connection: &mut Connection<Self>,
+        create: &Create,
+        presented: &Tombstone,
+    ) -> Result<Outcome, Failure> {
+        let present = &table.engine.present;
+        transaction(table, connection, CreateOver { create, presented, present }).await
+    }
+
+    /// Most saves change the payload alone. Either statement compares the version and is whole by itself.
+    async fn save(
+        table: &Table<Self>,
+        connection: &mut Connection<Self>,
+        commit: &Commit,
+        version: i64,
+    ) -> Result<u64, Failure> {
+        match save(table, connection, &table.engine.save, commit, version).await? {
+            0 => save(table, connection, &table.statements.commit, commit, version).await,
+            rows => Ok(rows),
         }
     }
 
-    /// The next call. Whoever closes the pool waits for its connections, so one that is idle goes back.
-    async fn next<C>(&mut self, queue: &Queue<C>) -> Option<C> {
-        match self.closed.do_until(queue.next()).await {
-            Ok(call) => call,
-            Err(_) => {
-                self.connection = None;
-                queue.next().await
-            }
-        }
+    /// Nobody writes beside it, so no record can move meanwhile.
+    async fn end_owned_by(
+        table: &Table<Self>,
+        connection: &mut Connection<Self>,
+        end: &EndOwnedBy,
+    ) -> Result<u64, Failure> {
+        let spared = Value::behind(end.except.as_ref());
+        let until = Value::instant(end.remember_until);
+        let values = [Value::Owner(Some(&end.owner)), spared, until];
+        table.execute(connection, &table.engine.end_owned_by, &values).await
     }
 
-    async fn serve<O: Operation>(&mut self, job: Job<O, O::Answer>) {
-        if !job.take() {
-            return;
-        }
-        let answer = self.carry_out(&job).await;
-        if self.database.custody == Custody::Borrowed {
-            self.connection = None;
-        }
-        job.answer(answer);
+    async fn delete_expired(
+        table: &Table<Self>,
+        connection: &mut Connection<Self>,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<u64, Failure> {
+        let values = [Value::instant(now), Value::limit(limit)];
+        table.execute(connection, &table.engine.delete_expired, &values).await
     }
 
-    /// Carries a call out, again and again while somebody else holds the lock, for as long as its caller may wait.
-    async fn carry_out<O: Operation>(
-        &mut self,
-        job: &Job<O, O::Answer>,
-    ) -> Result<O::Answer, StoreError> {
-        let database = self.database.clone();
-        loop {
-            let failure = match self.connection(job.deadline()).await {
-                Ok(connection) => match job.operation().run(&database, connection).await {
-                    Ok(answer) => return Ok(answer),
-                    Err(failure) => failure,
-                },
-                Err(failure) => failure,
-            };
-            if !failure.leaves_the_connection_whole()
-                && let Some(mut connection) = self.connection.take()
-            {
-                // Nor may it come back to a pool that others use.
-                connection.close_on_drop();
-            }
-            let may_wait = Instant::now() < job.deadline() && !job.is_abandoned();
-            if !(failure.is_busy() && may_wait) {
-                return Err(failure.into_error(database.file(), O::ACCESS));
-            }
-            // SQLite has waited already where waiting helps; this is for where it refuses at once.
-            sleep(Duration::from_millis(1)).await;
-        }
+    async fn migrate(
+        table: &Table<Self>,
+        connection: &mut Connection<Self>,
+    ) -> Result<(), Failure> {
+        schema::migrate(table, connection).await
     }
 
-    /// The connection of this lane.
-    async fn connection(
-        &mut self,
-        deadline: Instant,
-    ) -> Result<&mut sqlx::SqliteConnection, Failure> {
-        let connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => self.connect(deadline).await?,
-        };
-        Ok(&mut *self.connection.insert(connection))
+    fn schema_sql(table: &str) -> String {
+        schema::schema_sql(table)
     }
+}
 
-    async fn connect(&self, deadline: Instant) -> Result<PoolConnection<sqlx::Sqlite>, Failure> {
-        let database = &self.database;
-        let acquired = timeout_at(deadline, database.pool.acquire()).await;
-        let mut connection =
-            acquired.map_err(|_| Failure::NoConnection)?.map_err(Failure::opening)?;
-        if database.custody == Custody::Held {
-            // What is changed here must not come back to the pool.
-            connection.close_on_drop();
-            let wait = database.busy_timeout.as_millis();
-            let pragma = AssertSqlSafe(format!("PRAGMA busy_timeout = {wait}"));
-            sqlx::raw_sql(pragma).execute(&mut *connection).await.map_err(Failure::opening)?;
+/// Ends the presented key by this statement, then makes the record.
+struct CreateOver<'a> {
+    create: &'a Create,
+    presented: &'a Tombstone,
+    present: &'a Sql,
+}
+
+impl Steps<Sqlite> for CreateOver<'_> {
+    type Answer = Outcome;
+
+    async fn carry_out(
+        &self,
+        table: &Table<Sqlite>,
+        connection: &mut Connection<Sqlite>,
+    ) -> Result<Outcome, Failure> {
+        let Self { create, presented, present } = *self;
+        let until = Value::instant(presented.remember_until);
+        let values = [Value::key(&presented.key), Value::instant(create.now), until];
+        if table.execute(connection, present, &values).await? == 0 {
+            return Ok(Outcome::Gone);
         }
-        Ok(connection)
+        insert(table, connection, create).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{sql::Sql, statements::Statements};
+    use dframework_session_store::StoreKey;
+    use sqlx::{AssertSqlSafe, Connection as _, Executor, Row, SqliteConnection};
+
+    #[tokio::test]
+    async fn no_statement_goes_through_the_whole_table() -> Result<(), sqlx::Error> {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await?;
+        connection.execute(sqlx::raw_sql(AssertSqlSafe(Sqlite::schema_sql("sessions")))).await?;
+        let writer = Writer { table: "sessions", dialect: &Sqlite::DIALECT };
+        let Statements {
+            load,
+            create,
+            commit,
+            leave,
+            arrive,
+            touch,
+            end,
+            find,
+            owned_by,
+            count,
+            scan,
+        } = &Statements::new(&writer);
+        let Sqlite { present, save, end_owned_by, delete_expired } = &Sqlite::new(&writer);
+        let one = StoreKey::from_bytes([1; 32]);
+        let by_key = "USING INDEX sqlite_autoindex_sessions_1 (key";
+        let expected: [(&Sql, &str); 16] = [
+            (load.of(&[one]).0, by_key),
+            (load.of(&[one; 2]).0, by_key),
+            (create, ""),
+            (present, ""),
+            (save, by_key),
+            (commit, by_key),
+            (arrive, by_key),
+            (leave, by_key),
+            (touch, by_key),
+            (end, by_key),
+            (delete_expired, "USING COVERING INDEX sessions_expires_at (expires_at<?)"),
+            (find, by_key),
+            (owned_by, "USING INDEX sessions_owner (owner=? AND key>?)"),
+            (end_owned_by, "USING INDEX sessions_owner (owner=?"),
+            (count, "USING INDEX sessions_expires_at (expires_at>?)"),
+            (scan, by_key),
+        ];
+        for (statement, expected) in expected {
+            let sql = statement.text();
+            let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", sql.as_str()));
+            let rows = connection.fetch_all(sqlx::raw_sql(explain)).await?;
+            let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+            let (sql, plan) = (sql.as_str(), plan.join("; "));
+            assert!(plan.contains(expected), "{sql}: {plan}");
+            assert!(!plan.contains("SCAN sessions"), "{sql}: {plan}");
+            assert!(!plan.contains("TEMP B-TREE"), "{sql}: {plan}");
+        }
+        Ok(())
     }
 }

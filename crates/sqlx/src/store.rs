@@ -1,30 +1,24 @@
 //! The store: turns calls into jobs for its lanes.
 
 use crate::{
-    Options,
-    lanes::{Entrance, Job, queue},
-    sqlite::{
-        Commit, Count, Create, Custody, Database, DeleteExpired, End, EndOwnedBy, Find, Lane, Load,
-        Migrate, OwnedBy, Read, Scan, Touch, Write, schema_sql,
+    Options, Pool,
+    calls::{
+        Commit, Count, Create, DeleteExpired, End, EndOwnedBy, Find, Load, Migrate, OwnedBy, Read,
+        Scan, Touch, Write,
     },
+    lane::Backend,
+    lanes::{Entrance, Job, queue},
 };
 use dframework_session_store::{
     Change, Entry, Loaded, NewRecord, Outcome, Page, SessionId, Store, StoreError, StoreKey,
     Stored, Timestamp, Version, async_trait,
 };
-use sqlx::SqlitePool;
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
     time::Duration,
 };
 use tokio::runtime::Handle;
-
-/// How many connections read at the same time. Writes have one: SQLite lets nobody write beside another.
-const READ_LANES: u32 = 2;
-
-/// All connections of a store.
-pub(crate) const LANES: u32 = READ_LANES + 1;
 
 /// Records in a table of a database. Clones share everything.
 ///
@@ -34,7 +28,7 @@ pub(crate) const LANES: u32 = READ_LANES + 1;
 pub struct SqlStore(Arc<Shared>);
 
 struct Shared {
-    database: Arc<Database>,
+    backend: Arc<dyn Backend>,
     patience: Duration,
     /// `None` before the first call.
     entrances: Mutex<Option<Entrances>>,
@@ -70,8 +64,8 @@ impl SqlStore {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn new(pool: SqlitePool) -> Self {
-        Self::over(pool, Options::default())
+    pub fn new(pool: impl Into<Pool>) -> Self {
+        Self::build(pool.into().backend(Options::default()))
     }
 
     /// A store with other options than the defaults.
@@ -79,29 +73,28 @@ impl SqlStore {
         Options::default()
     }
 
-    /// A store on the database at this URL: `sqlite://data/sessions.db`, or `sqlite:///var/lib/app/sessions.db`.
+    /// A store on the database at this URL: `sqlite://data/sessions.db`, `postgres://user:password@host/name` or
+    /// `mariadb://user:password@host/name`.
     ///
-    /// Folder and file are made where they are missing, the file for the user of the process alone. It is opened in
-    /// WAL mode, and a commit is on the disk before it is answered (`synchronous = FULL`).
+    /// SQLite's folder and file are made where they are missing, the file for the user of the process alone. It is
+    /// opened in WAL mode, and a commit is on the disk before it is answered (`synchronous = FULL`). A server is
+    /// connected to once, to see whether that can be done.
+    ///
+    /// Behind a pooler that gives every transaction another connection, such as PgBouncer with
+    /// `pool_mode = transaction`, the URL of PostgreSQL ends in `?statement-cache-capacity=0`. Then every statement is
+    /// one message, with its values in it, and leaves nothing behind on the connection.
     ///
     /// # Errors
     ///
-    /// The URL is not one of SQLite, the folder or the file cannot be made or opened, or the file is no database.
-    /// The message names it.
+    /// The URL is of another database than the features that are on. SQLite's folder or file cannot be made or opened,
+    /// or the file is no database. The server cannot be reached, or lets the user not in. The message names what it is
+    /// about, and no password.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         Self::options().open(url).await
     }
 
-    /// On a pool that others use too.
-    pub(crate) fn over(pool: SqlitePool, options: Options) -> Self {
-        let custody = Custody::in_pool(&pool);
-        Self::build(pool, custody, options)
-    }
-
-    pub(crate) fn build(pool: SqlitePool, custody: Custody, options: Options) -> Self {
-        let Options { table, patience } = options;
-        let database = Arc::new(Database::new(pool, custody, table, patience));
-        Self(Arc::new(Shared { database, patience, entrances: Mutex::default() }))
+    pub(crate) fn build((backend, patience): (Arc<dyn Backend>, Duration)) -> Self {
+        Self(Arc::new(Shared { backend, patience, entrances: Mutex::default() }))
     }
 
     /// Makes the table, or brings an older one up to date. Several processes may do so at once.
@@ -116,7 +109,7 @@ impl SqlStore {
 
     /// The SQL that makes the table as this version needs it, for those who make their tables themselves.
     pub fn schema_sql(&self) -> String {
-        schema_sql(self.0.database.table())
+        self.0.backend.schema_sql()
     }
 
     async fn read<O, A>(
@@ -156,20 +149,17 @@ impl SqlStore {
 
     fn start(&self, runtime: &Handle) -> Entrances {
         let ((reads, waiting_reads), (writes, waiting_writes)) = (queue(), queue());
-        for _ in 0..READ_LANES {
-            runtime.spawn(Lane::new(self.0.database.clone()).read(waiting_reads.clone()));
-        }
-        runtime.spawn(Lane::new(self.0.database.clone()).write(waiting_writes));
+        self.0.backend.clone().start(runtime, waiting_reads, waiting_writes);
         Entrances { reads, writes }
     }
 }
 
-/// Shows the table and the file.
+/// Shows the table and the database.
 impl fmt::Debug for SqlStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqlStore")
-            .field("table", &self.0.database.table())
-            .field("file", &self.0.database.file())
+            .field("table", &self.0.backend.table())
+            .field("database", &self.0.backend.database())
             .finish_non_exhaustive()
     }
 }
@@ -229,8 +219,12 @@ impl Store for SqlStore {
         except: Option<&StoreKey>,
         remember_until: Timestamp,
     ) -> Result<usize, StoreError> {
-        let operation =
-            EndOwnedBy { owner: owner.to_owned(), except: except.copied(), remember_until };
+        let operation = EndOwnedBy {
+            owner: owner.to_owned(),
+            except: except.copied(),
+            remember_until,
+            ended: AtomicU64::new(0),
+        };
         self.write(Write::EndOwnedBy, operation).await
     }
 

@@ -119,12 +119,12 @@ async fn every_call_is_one_statement_or_one_transaction() {
     store.commit(&key(1), Version(2), Change::new(b"other", Timestamp::MAX)).await.unwrap();
     assert_eq!(take(), ["UPDATE", "UPDATE"]);
     store.commit(&key(1), Version(3), moving(4)).await.unwrap();
-    assert_eq!(take(), ["BEGIN", "INSERT", "UPDATE", "COMMIT"]);
+    assert_eq!(take(), ["BEGIN", "UPDATE", "INSERT", "COMMIT"]);
     // One that is lost leaves nothing to be undone.
     store.commit(&key(1), Version(3), moving(5)).await.unwrap();
-    assert_eq!(take(), ["BEGIN", "INSERT", "COMMIT"]);
+    assert_eq!(take(), ["BEGIN", "UPDATE", "COMMIT"]);
     store.commit(&key(4), Version(4), moving(3)).await.unwrap_err();
-    assert_eq!(take(), ["BEGIN", "INSERT", "ROLLBACK"]);
+    assert_eq!(take(), ["BEGIN", "UPDATE", "INSERT", "ROLLBACK"]);
 
     store.touch(&key(4), Timestamp::MAX).await.unwrap();
     assert_eq!(take(), ["UPDATE"]);

@@ -1,58 +1,41 @@
 //! Opens a database by its URL: folder, file, connections.
 
-use super::failure::Failure;
-use crate::store::LANES;
+use super::{Sqlite, file};
+use crate::{
+    engine::{Source, Table, lock_wait},
+    lane::reach,
+};
 use dframework_session_store::StoreError;
 use sqlx::{
-    ConnectOptions, SqlitePool,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    ConnectOptions,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 use std::{fs, path::Path, str::FromStr, time::Duration};
-use tokio::time::{Instant, sleep};
 
-/// A pool for the lanes and nobody else.
-pub(crate) async fn open(url: &str, patience: Duration) -> Result<SqlitePool, StoreError> {
+/// A table in the file at this URL, with connections that the lanes open themselves.
+pub(crate) async fn open(
+    url: &str,
+    table: String,
+    patience: Duration,
+) -> Result<Table<Sqlite>, StoreError> {
     let options = parse(url)?;
     prepare(options.get_filename(), url)?;
-    let file = options.get_filename().display().to_string();
+    let file = file(&options);
     let options = options
         .journal_mode(SqliteJournalMode::Wal)
         // A logout that was answered must not be undone by a power failure.
         .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(busy_timeout(patience))
+        .busy_timeout(lock_wait(patience))
         .disable_statement_logging();
-    let pool = SqlitePoolOptions::new()
-        .max_connections(LANES)
-        // Long, so that whoever waits in vain hears of the lock and not of the pool.
-        .acquire_timeout(patience * 2)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .connect_lazy_with(options);
     // The first connection turns WAL mode on, for which SQLite does not wait while others are at the file.
-    let deadline = Instant::now() + patience;
-    loop {
-        match pool.acquire().await.map_err(Failure::opening) {
-            Ok(_) => return Ok(pool),
-            Err(failure) if failure.is_busy() && Instant::now() < deadline => {
-                sleep(Duration::from_millis(5)).await;
-            }
-            Err(failure) => return Err(failure.into_opening_error(&file)),
-        }
-    }
-}
-
-/// How long SQLite itself waits for a lock before it is looked whether anybody still waits.
-pub(super) fn busy_timeout(patience: Duration) -> Duration {
-    (patience / 16).clamp(Duration::from_millis(1), Duration::from_millis(250))
+    let table = Table::new(Source::Own(options), file, table, patience);
+    reach(&table).await?;
+    Ok(table)
 }
 
 fn parse(url: &str) -> Result<SqliteConnectOptions, StoreError> {
     let refuse = |why: &str| StoreError::refused(format!("the URL of the session database {why}"));
-    let Some(rest) = url.strip_prefix("sqlite:") else {
-        // What stands behind the scheme may hold a password.
-        let scheme = url.split_once(':').map_or("none", |(scheme, _)| scheme);
-        return Err(refuse(&format!("has the scheme {scheme}; this build has sqlite")));
-    };
+    let rest = url.strip_prefix("sqlite:").unwrap_or(url);
     let path = rest.trim_start_matches("//");
     if path.is_empty() || path.starts_with('?') {
         return Err(refuse("names no file: expected sqlite://data/sessions.db"));

@@ -1,17 +1,12 @@
-//! The table, and which version of it a database has.
-//!
-//! The version stands in a table beside it, so that whoever empties the sessions does not lose it. A step changes
-//! one version into the next; steps that have been released stay as they are.
+//! The table in SQLite, and how it is made and brought up to date.
 
-use super::{
-    Database,
-    failure::{Access, Failure},
-    operations::{Operation, transaction},
+use super::{Sqlite, failure::classify};
+use crate::{
+    engine::{Steps, Table, transaction},
+    failure::Failure,
+    schema::{Found, for_table, from_nothing, steps_taken},
 };
 use sqlx::{AssertSqlSafe, Executor, SqliteConnection};
-
-/// Which tables there are, and their versions. One for all tables of a database.
-pub(crate) const REGISTRY: &str = "dframework_session_schema";
 
 const REGISTRY_SQL: &str = "\
 CREATE TABLE IF NOT EXISTS dframework_session_schema (
@@ -36,90 +31,66 @@ CREATE INDEX \"{table}_owner\" ON \"{table}\" (owner, key) WHERE owner IS NOT NU
 "];
 
 /// What makes the table of the current version where there is none.
-pub(crate) fn schema_sql(table: &str) -> String {
-    let steps: String = STEPS.iter().map(|step| for_table(step, table)).collect();
-    let version = STEPS.len();
-    format!(
-        "{REGISTRY_SQL}{steps}INSERT INTO {REGISTRY} (table_name, version) VALUES ('{table}', {version});\n"
-    )
-}
-
-fn for_table(sql: &str, table: &str) -> String {
-    sql.replace("{table}", table)
+pub(super) fn schema_sql(table: &str) -> String {
+    from_nothing(REGISTRY_SQL, STEPS, table)
 }
 
 /// Makes the table, or brings it up to date.
-pub(crate) struct Migrate;
-
-impl Operation for Migrate {
-    type Answer = ();
-    const ACCESS: Access = Access::Writes;
-
-    async fn run(
-        &self,
-        database: &Database,
-        connection: &mut SqliteConnection,
-    ) -> Result<(), Failure> {
-        transaction(connection, Upgrade { table: database.table(), steps: STEPS }).await
-    }
+pub(super) async fn migrate(
+    table: &Table<Sqlite>,
+    connection: &mut SqliteConnection,
+) -> Result<(), Failure> {
+    transaction(table, connection, Upgrade { steps: STEPS }).await
 }
 
 /// From whatever version there is to the one after the last step.
 struct Upgrade<'a> {
-    table: &'a str,
     steps: &'a [&'a str],
 }
 
-impl super::operations::Steps for Upgrade<'_> {
+impl Steps<Sqlite> for Upgrade<'_> {
     type Answer = ();
 
-    async fn carry_out(&self, connection: &mut SqliteConnection) -> Result<(), Failure> {
-        let Self { table, steps } = self;
-        connection.execute(sqlx::raw_sql(REGISTRY_SQL)).await?;
-        let from = version(connection, table, steps.len()).await?;
+    async fn carry_out(
+        &self,
+        table: &Table<Sqlite>,
+        connection: &mut SqliteConnection,
+    ) -> Result<(), Failure> {
+        let (table, steps) = (table.name.as_str(), self.steps);
+        connection.execute(sqlx::raw_sql(REGISTRY_SQL)).await.map_err(classify)?;
+        let found = look(connection, table).await?;
+        let from = steps_taken(&found, table, steps.len())?;
         for step in &steps[from..] {
             let step = AssertSqlSafe(for_table(step, table));
-            connection.execute(sqlx::raw_sql(step)).await?;
+            connection.execute(sqlx::raw_sql(step)).await.map_err(classify)?;
         }
         let note = "INSERT INTO dframework_session_schema (table_name, version) VALUES (?1, ?2) \
              ON CONFLICT (table_name) DO UPDATE SET version = excluded.version";
         let version = i64::try_from(steps.len()).unwrap_or(i64::MAX);
-        sqlx::query(note).bind(*table).bind(version).execute(connection).await?;
+        sqlx::query(note).bind(table).bind(version).execute(connection).await.map_err(classify)?;
         Ok(())
     }
 }
 
-/// Which version of the table there is; 0 if there is none.
-async fn version(
-    connection: &mut SqliteConnection,
-    table: &str,
-    current: usize,
-) -> Result<usize, Failure> {
+/// What there is of this name.
+async fn look(connection: &mut SqliteConnection, table: &str) -> Result<Found, Failure> {
     let find = "SELECT count(*) FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type IN ('table', 'view')";
-    let tables: i64 = sqlx::query_scalar(find).bind(table).fetch_one(&mut *connection).await?;
+    let tables = sqlx::query_scalar(find).bind(table).fetch_one(&mut *connection).await;
+    let tables: i64 = tables.map_err(classify)?;
     if tables == 0 {
-        return Ok(0);
+        return Ok(Found::Nothing);
     }
     let find = "SELECT version FROM dframework_session_schema WHERE table_name = ?1";
-    let version: Option<i64> =
-        sqlx::query_scalar(find).bind(table).fetch_optional(connection).await?;
-    match version.map(usize::try_from) {
-        Some(Ok(version)) if version <= current => Ok(version),
-        Some(_) => Err(Failure::Schema(format!(
-            "the table \"{table}\" is of version {} and this version of the library knows {current}: \
-             it was made by a newer one",
-            version.unwrap_or_default()
-        ))),
-        None => Err(Failure::Schema(format!(
-            "the table \"{table}\" was not made by this library: name another one"
-        ))),
-    }
+    let version = sqlx::query_scalar(find).bind(table).fetch_optional(connection).await;
+    version.map(Found::Something).map_err(classify)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sqlx::Connection;
+    use crate::engine::Source;
+    use sqlx::{Connection, sqlite::SqliteConnectOptions};
+    use std::time::Duration;
 
     /// A version to come: a column more, and something in it for what is there.
     const NEXT: &str =
@@ -129,7 +100,9 @@ mod tests {
         connection: &mut SqliteConnection,
         steps: &[&str],
     ) -> Result<(), &'static str> {
-        let upgraded = transaction(connection, Upgrade { table: "sessions", steps }).await;
+        let source = Source::Own(SqliteConnectOptions::new());
+        let table = Table::new(source, String::new(), "sessions".to_owned(), Duration::ZERO);
+        let upgraded = transaction(&table, connection, Upgrade { steps }).await;
         upgraded.map_err(|failure| match failure {
             Failure::Schema(_) => "schema",
             _ => "failed",
