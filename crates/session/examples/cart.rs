@@ -89,7 +89,8 @@ async fn remove(web::Form(article): web::Form<Article>) -> Result<HttpResponse, 
     Ok(to_the_cart())
 }
 
-/// `claim` takes the cart out of the session at once, so a double click orders once. With the driver `stealth`, which cannot
+/// `claim` takes the cart out of the session at once, so a double click orders once. What has been claimed is gone, whatever
+/// becomes of the request: a shop whose order can fail puts the cart back by `set`. With the driver `stealth`, which cannot
 /// claim, the order itself must be unique, by a number in the form.
 async fn order() -> Result<HttpResponse, Error> {
     match Session::claim(CART).await? {

@@ -4,6 +4,9 @@
 //!
 //! What goes on after the head of its response has a handle. It stores by `save`, and learns of a logout in two ways: at once,
 //! by the events of its `Sessions`, and where another process ended the session, by the next `save`.
+//!
+//! **Why the socket looks at `Origin`.** Any page may open a WebSocket to any site and read what comes back. `SameSite=Lax` keeps
+//! the cookie from pages of other sites, but a page on another subdomain is of the same site.
 
 use axum::{
     Form, Router,
@@ -11,7 +14,10 @@ use axum::{
         State,
         ws::{Message, WebSocket, WebSocketUpgrade},
     },
-    http::StatusCode,
+    http::{
+        HeaderMap, StatusCode,
+        header::{HOST, HeaderName, ORIGIN},
+    },
     response::{IntoResponse, Redirect, Response, Sse, sse},
     routing::{get, post},
 };
@@ -85,9 +91,13 @@ struct News {
     text: String,
 }
 
-async fn publish(State(live): State<Live>, Form(news): Form<News>) {
+async fn publish(State(live): State<Live>, Form(news): Form<News>) -> Result<Response, Error> {
+    if Session::owner().await?.is_none() {
+        return Ok(refused());
+    }
     // Fails where nobody reads.
     drop(live.news.send(news.text));
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 async fn events(State(live): State<Live>, session: SessionHandle) -> Result<Response, Error> {
@@ -103,10 +113,22 @@ async fn events(State(live): State<Live>, session: SessionHandle) -> Result<Resp
 async fn socket(
     State(live): State<Live>,
     session: SessionHandle,
+    headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Error> {
+    if !is_own_page(&headers) {
+        return Ok(StatusCode::FORBIDDEN.into_response());
+    }
     let Some(reader) = Reader::of(&live, session).await? else { return Ok(refused()) };
     Ok(upgrade.on_upgrade(async move |socket| talk(live, reader, socket).await))
+}
+
+/// Whether a page of this very host asks, or no page at all. Behind a proxy that changes `Host`, compare with the name that users see.
+fn is_own_page(headers: &HeaderMap) -> bool {
+    let field =
+        |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    let Some(origin) = field(ORIGIN) else { return true };
+    origin.split_once("://").is_some_and(|(_, host)| Some(host) == field(HOST))
 }
 
 /// Sends the news, and publishes what the other end says.
@@ -277,6 +299,27 @@ mod tests {
         let (app, sessions) = app().await?;
         let mut visitor = Visitor::new(&sessions);
         assert_eq!(visitor.send(&app, Request::get("/news")).await.status(), 401);
+        let text = form("/news", [("text", "rain")]);
+        assert_eq!(visitor.send(&app, text).await.status(), 401);
+        Ok(())
+    }
+
+    #[test]
+    fn only_pages_of_this_host_open_a_socket() -> Result<(), Failure> {
+        for (origin, is_own) in [
+            (None, true),
+            (Some("https://news.example"), true),
+            (Some("http://news.example:3000"), false),
+            (Some("https://blog.news.example"), false),
+            (Some("https://news.example.elsewhere.example"), false),
+            (Some("null"), false),
+        ] {
+            let mut headers = HeaderMap::from_iter([(HOST, "news.example".parse()?)]);
+            if let Some(origin) = origin {
+                headers.insert(ORIGIN, origin.parse()?);
+            }
+            assert_eq!(is_own_page(&headers), is_own, "{origin:?}");
+        }
         Ok(())
     }
 
@@ -289,16 +332,20 @@ mod tests {
         let cookies = visitor.request(Request::get("/socket"));
         let cookies = cookies.headers_ref().and_then(|fields| fields.get(COOKIE)).cloned();
         let cookies = cookies.as_ref().map_or("", |cookies| cookies.to_str().unwrap_or_default());
-        let request = format!(
-            "GET /socket HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nCookie: {cookies}\r\n\r\n"
-        );
-        socket.write_all(request.as_bytes()).await?;
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(socket.read_u8().await?);
+        for (origin, status) in [("http://other.localhost", "403"), ("http://localhost", "101")] {
+            let request = format!(
+                "GET /socket HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+                 Origin: {origin}\r\nCookie: {cookies}\r\n\r\n"
+            );
+            socket.write_all(request.as_bytes()).await?;
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(socket.read_u8().await?);
+            }
+            let head = String::from_utf8(head)?;
+            assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{origin}: {head}");
         }
-        assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
         // A text of four bytes under a mask of zeros (RFC 6455, section 5.2), and the answer.
         socket.write_all(b"\x81\x84\0\0\0\0rain").await?;
         let mut frame = [0; 9];

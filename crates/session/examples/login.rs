@@ -2,11 +2,16 @@
 //!
 //! `cargo run -p dframework-session --example login` starts it, `cargo test` runs the tests at the end of this file. The
 //! password of `guest` is `guest`.
+//!
+//! **Why forms of other sites are refused.** With `SameSite=Lax` they bring no cookie, so they do nothing in the visitor's
+//! session. But a login needs no cookie: another site could log its visitor in here as somebody else, who then reads what the
+//! visitor writes. And a page on another subdomain is of the same site, and does bring the cookie.
 
 use axum::{
     Form, Router,
-    extract::{FromRequestParts, State},
-    http::{StatusCode, request::Parts},
+    extract::{FromRequestParts, Request, State},
+    http::{HeaderValue, StatusCode, request::Parts},
+    middleware::{Next, from_fn},
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
 };
@@ -32,6 +37,17 @@ fn app(sessions: Sessions) -> Router {
         .route("/sessions/others", post(end_others))
         .with_state(sessions.clone())
         .layer(SessionLayer::new(sessions))
+        .layer(from_fn(own_forms_only))
+}
+
+/// Browsers say in `Sec-Fetch-Site` whose page asks; `none` is the person, and no field at all is no browser, or an old one.
+async fn own_forms_only(request: Request, next: Next) -> Response {
+    let site = request.headers().get("sec-fetch-site").map(HeaderValue::as_bytes);
+    let is_own = matches!(site, None | Some(b"same-origin" | b"none"));
+    if request.method().is_safe() || is_own {
+        return next.run(request).await;
+    }
+    StatusCode::FORBIDDEN.into_response()
 }
 
 /// Stands in for the table of users. A real one keeps hashes made by argon2, and takes as long for a name that it does
@@ -120,7 +136,10 @@ async fn logout() -> Result<Redirect, Error> {
 mod tests {
     use super::*;
     use axum::{body::to_bytes, http::Request};
-    use dframework_session::{testing::Visitor, tower::testing::form};
+    use dframework_session::{
+        testing::{Visitor, Way},
+        tower::testing::form,
+    };
 
     async fn log_in(app: &Router, visitor: &mut Visitor) -> StatusCode {
         let fields = [("name", "guest"), ("password", "guest")];
@@ -139,6 +158,18 @@ mod tests {
         let wrong = form("/login", [("name", "guest"), ("password", "friend")]);
         assert_eq!(visitor.send(&app, wrong).await.status(), 401);
         visitor.session().await.assert_absent();
+    }
+
+    #[tokio::test]
+    async fn a_form_of_another_site_logs_nobody_in() {
+        let sessions = Sessions::memory();
+        let (app, mut visitor) = (app(sessions.clone()), Visitor::new(&sessions));
+        let login = form("/login", [("name", "guest"), ("password", "guest")]);
+        let forged = visitor.send_as(Way::CrossSiteNavigation, &app, login).await;
+        assert_eq!(forged.status(), 403);
+        visitor.session().await.assert_absent();
+        let link = visitor.send_as(Way::CrossSiteNavigation, &app, Request::get("/")).await;
+        assert_eq!(link.status(), 200);
     }
 
     #[tokio::test]

@@ -74,8 +74,9 @@ async fn login() -> Result<Response, Error> {
 
 #[derive(Deserialize)]
 struct Return {
-    code: String,
     state: String,
+    /// Not where the user has refused, or the other site has an `error` to tell.
+    code: Option<String>,
 }
 
 /// Of a link that is opened twice, one wins: `claim` takes the attempt out of the session at once. (With the driver `stealth`,
@@ -90,7 +91,12 @@ async fn come_back(
         let text = "this login was not begun in this browser, has expired, or has been used\n";
         return Ok((StatusCode::BAD_REQUEST, text).into_response());
     };
-    let Some(user) = provider.redeem(&back.code, &begun.verifier).await else {
+    let Some(code) = back.code else {
+        return Ok(
+            (StatusCode::FORBIDDEN, "the other site has not logged you in\n").into_response()
+        );
+    };
+    let Some(user) = provider.redeem(&code, &begun.verifier).await else {
         return Ok(
             (StatusCode::BAD_GATEWAY, "the other site knows no such login\n").into_response()
         );
@@ -191,6 +197,20 @@ mod tests {
         let lost = follow(&app, &mut visitor, Way::CrossSiteNavigation, &link).await;
         assert_eq!(lost, "400 Bad Request");
         visitor.session().await.assert_absent();
+    }
+
+    #[tokio::test]
+    async fn whoever_refuses_there_is_not_logged_in_and_the_attempt_is_over() {
+        let sessions = Sessions::memory();
+        let (app, mut visitor) = (app(sessions.clone()), Visitor::new(&sessions));
+        let link = begin(&app, &mut visitor).await;
+        let state = link.split("state=").nth(1).unwrap_or_default();
+        let refused = format!("/return?error=access_denied&state={state}");
+        for status in ["403 Forbidden", "400 Bad Request"] {
+            let answer = follow(&app, &mut visitor, Way::CrossSiteNavigation, &refused).await;
+            assert_eq!(answer, status);
+        }
+        visitor.session().await.assert_no_owner().assert_missing(attempt(state));
     }
 
     /// `Strict` brings no cookie with the return, and a form that is posted from there brings no `Lax` one.

@@ -867,6 +867,10 @@ impl Inner {
         let Some(work) = &mut state.work else { return };
         let abandoned = work.abandon_destroy();
         work.log.forget();
+        if abandoned.is_none() {
+            // Somebody may hold this handle still, and `save` writes the draft, not the log.
+            work.draft.go_on();
+        }
         drop(state);
         if let Some(abandoned) = abandoned {
             self.core.end_detached(abandoned);

@@ -161,7 +161,7 @@ impl fmt::Debug for HeadChanges {
 /// A commit that failed.
 ///
 /// The adapter sends a response of its own with the error's status, and nothing of the application's.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CommitError {
     /// Why it failed.

@@ -7,15 +7,15 @@ use crate::{
     sessions::{CommitError, HeadChanges, ResponseHead},
 };
 use actix_web::{
-    HttpResponse,
+    HttpResponse, ResponseError,
     body::EitherBody,
     dev::ServiceResponse,
-    error::InternalError,
     http::{
         StatusCode,
         header::{self, HeaderMap, HeaderValue},
     },
 };
+use std::{cell::RefCell, fmt};
 
 type Result<B> = std::result::Result<ServiceResponse<B>, actix_web::Error>;
 
@@ -65,15 +65,59 @@ impl<B> Outcome for Result<B> {
                 }
                 Err(failed) => response.into_response(own(failed)).map_into_right_body(),
             }),
-            Head::Failed(error, mut response) => {
-                match committed {
-                    Ok(changes) => apply(response.headers_mut(), changes),
-                    Err(failed) => response = own(failed),
-                }
-                Err(InternalError::from_response(error, response).into())
-            }
+            Head::Failed(error, response) => Err(Answered::new(error, response, committed).into()),
         }
     }
+}
+
+/// An error of the service, answered with what was committed.
+struct Answered {
+    error: actix_web::Error,
+    status: StatusCode,
+    committed: Committed,
+    /// Goes to whoever asks first: its body cannot be copied.
+    response: RefCell<Option<HttpResponse>>,
+}
+
+impl Answered {
+    fn new(error: actix_web::Error, response: HttpResponse, committed: Committed) -> Self {
+        let response = answered(response, committed.clone());
+        let (status, response) = (response.status(), RefCell::new(Some(response)));
+        Self { error, status, committed, response }
+    }
+}
+
+impl ResponseError for Answered {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Middleware outside may have asked already, for a log, and another answer must not lack the cookies.
+    fn error_response(&self) -> HttpResponse {
+        let made = self.response.borrow_mut().take();
+        made.unwrap_or_else(|| answered(self.error.error_response(), self.committed.clone()))
+    }
+}
+
+impl fmt::Display for Answered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl fmt::Debug for Answered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+/// The response to an error with our fields, or one in its place.
+fn answered(mut response: HttpResponse, committed: Committed) -> HttpResponse {
+    match committed {
+        Ok(changes) => apply(response.headers_mut(), changes),
+        Err(failed) => response = own(failed),
+    }
+    response
 }
 
 /// The response that goes out when the commit failed, with nothing of the application's.

@@ -130,6 +130,36 @@ async fn an_error_keeps_its_type_where_no_session_was_used_and_its_text_always()
     }
 }
 
+/// Such as one that writes the answer into a log.
+#[tokio::test]
+async fn middleware_outside_may_ask_an_error_for_its_answer_and_pass_it_on() {
+    for (fault, status, cookies) in [(None, 403, 1), (Some(Fault::Unavailable), 503, 0)] {
+        let store = Probe::default();
+        let sessions = Sessions::from_store(store.clone(), &Config::new()).unwrap();
+        let app = App::new()
+            .wrap_fn(|_, _| async {
+                visit().await?;
+                Err::<ServiceResponse, _>(failing("forbidden"))
+            })
+            .wrap(SessionMiddleware::new(sessions))
+            .wrap_fn(|request, service| {
+                let answer = service.call(request);
+                async move {
+                    let error = answer.await.err().unwrap();
+                    let asked = error.error_response().status();
+                    assert_eq!(asked, error.as_response_error().status_code());
+                    Err::<ServiceResponse, _>(error)
+                }
+            });
+        let app = init_service(app).await;
+        if let Some(fault) = fault {
+            store.fail_next(Verb::Create, fault);
+        }
+        let response = app.answer(TestRequest::default().to_request()).await;
+        assert_eq!((response.status().as_u16(), lines(&response)), (status, cookies));
+    }
+}
+
 /// The field and the address may say what they like: they come from the client, or from a proxy.
 #[tokio::test]
 async fn only_the_servers_own_socket_says_https() {

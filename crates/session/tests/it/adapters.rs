@@ -436,6 +436,7 @@ async fn what_the_browser_says_of_a_request_decides_about_messages<S: Stack>() {
             ("GET", "/", Some("document"), Some("prefetch"), false),
             ("GET", "/", Some("document"), Some("prefetch;prerender"), false),
             ("HEAD", "/", Some("document"), None, false),
+            ("OPTIONS", "/", None, None, false),
         ] {
             let mut jar = Jar::default();
             send::<S>(&app, &mut jar, "/flash").await;

@@ -4,7 +4,7 @@ use super::visit;
 use crate::support::OUTSIDE;
 use actix_web::{
     App, FromRequest, HttpRequest,
-    dev::Payload,
+    dev::{Payload, Service},
     error::ErrorForbidden,
     rt,
     test::{TestRequest, init_service, read_body},
@@ -109,4 +109,33 @@ async fn an_extractor_asks_the_session_in_its_own_future() {
     visitor.with(async |session| session.set_owner("42").await).await.unwrap();
     let response = visitor.send(&app, TestRequest::default().to_request()).await;
     assert_eq!(read_body(response).await, "42");
+}
+
+#[actix_web::test]
+async fn a_request_within_a_request_has_its_session_and_a_spawned_one_its_own() {
+    let sessions = Sessions::memory();
+    let inner =
+        App::new().route("/", web::get().to(visit)).wrap(SessionMiddleware::new(sessions.clone()));
+    let inner = Rc::new(init_service(inner).await);
+    let within = move || {
+        let inner = inner.clone();
+        async move {
+            visit().await?;
+            let request = || TestRequest::default().to_request();
+            let here = inner.call(request()).await?;
+            let apart = async move { inner.call(request()).await };
+            let apart = rt::spawn(apart).await.expect("the task does not panic")?;
+            let texts = [read_body(here).await, read_body(apart).await];
+            Ok::<_, actix_web::Error>(
+                texts.map(|text| String::from_utf8_lossy(&text).into_owned()).join(" "),
+            )
+        }
+    };
+    let app =
+        App::new().route("/", web::get().to(within)).wrap(SessionMiddleware::new(sessions.clone()));
+    let app = init_service(app).await;
+    let mut visitor = Visitor::new(&sessions);
+    let response = visitor.send(&app, TestRequest::default().to_request()).await;
+    assert_eq!(read_body(response).await, "2 1");
+    visitor.session().await.assert_value("visits", 2);
 }

@@ -20,6 +20,7 @@ on_every_adapter! {
     a_client_that_hangs_up_commits_nothing_but_a_logout,
     a_client_that_hangs_up_during_the_commit_does_not_cut_it_in_half,
     a_logout_is_carried_out_though_somebody_still_holds_the_session,
+    what_a_request_without_an_answer_has_changed_no_later_save_commits,
     what_a_handler_holds_is_dropped_inside_its_request,
     streaming_after_the_head_goes_through_a_handle,
     a_body_saves_through_its_handle_and_finds_no_session_by_itself,
@@ -156,6 +157,43 @@ async fn a_client_that_hangs_up_during_the_commit_does_not_cut_it_in_half<S: Sta
         tokio::task::yield_now().await;
     }
     assert_eq!(send::<S>(&app, &mut jar, "/look").await.text, "2");
+}
+
+/// Somebody who still holds the session goes on from what is stored.
+async fn what_a_request_without_an_answer_has_changed_no_later_save_commits<S: Stack>() {
+    for (driver, sessions) in kept_sessions().await {
+        for panics in [false, true] {
+            let held = Arc::new(Mutex::new(None));
+            let holder = held.clone();
+            let handler = move |session: SessionHandle| {
+                let holder = holder.clone();
+                async move {
+                    session.increment("visits", 10).await?;
+                    holder.lock().unwrap().replace(session);
+                    assert!(!panics, "on purpose");
+                    std::future::pending::<Result<(), Error>>().await
+                }
+            };
+            let plan = Plan::new()
+                .route("/", call(visit))
+                .route("/look", take(look))
+                .route("/ends", take(handler));
+            let app = S::build(plan.layer(&sessions)).await;
+            let mut jar = Jar::default();
+            send::<S>(&app, &mut jar, "/").await;
+            tokio::select! {
+                biased;
+                answer = catch(S::answer(&app, Ask::get("/ends").by(&jar))) => assert!(answer.is_none()),
+                () = yield_often() => {}
+            }
+            let held = held.lock().unwrap().take().unwrap();
+            assert_eq!(held.get("visits").await.unwrap(), Some(1), "{driver} {panics}");
+            held.set("theme", "dark").await.unwrap();
+            held.save().await.unwrap();
+            let visits = send::<S>(&app, &mut jar, "/look").await.text;
+            assert_eq!(visits, "1", "{driver} {panics}");
+        }
+    }
 }
 
 /// Notes, when it is dropped, whether it finds a session.

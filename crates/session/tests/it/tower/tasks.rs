@@ -120,3 +120,23 @@ async fn middleware_spawns_the_rest_of_a_request_with_its_session() {
         assert_eq!(answer.status(), status, "{path}");
     }
 }
+
+#[tokio::test]
+async fn a_request_within_a_request_has_its_session_and_a_spawned_one_its_own() {
+    let sessions = Sessions::memory();
+    let inner = Router::new().route("/", get(visit)).layer(SessionLayer::new(sessions.clone()));
+    let within = async |inner: Router| {
+        visit().await?;
+        let request = || Request::new(Body::empty());
+        let here = inner.clone().oneshot(request()).await.unwrap();
+        let apart = async move { inner.oneshot(request()).await.unwrap() };
+        let apart = tokio::spawn(apart).await.unwrap();
+        Ok::<_, Error>(format!("{} {}", text(here).await, text(apart).await))
+    };
+    let app = Router::new()
+        .route("/", get(move || within(inner.clone())))
+        .layer(SessionLayer::new(sessions.clone()));
+    let mut visitor = Visitor::new(&sessions);
+    assert_eq!(text(visitor.send(&app, Request::get("/")).await).await, "2 1");
+    visitor.session().await.assert_value("visits", 2);
+}
