@@ -8,6 +8,7 @@ use dframework_session::database::sqlx::{
     Connection, Executor, SqliteConnection, sqlite::SqliteConnectOptions,
 };
 use server::{Demo, Folder, Visitor, command};
+use servers::{Engine, Server};
 use std::{fs, process::Stdio, sync::mpsc, thread};
 
 #[test]
@@ -45,12 +46,35 @@ fn sessions_survive_a_restart_of_the_server() {
 
 #[test]
 fn two_processes_on_one_file_have_one_session() {
+    two_processes_have_one_session(None);
+}
+
+#[test]
+fn two_processes_on_one_postgresql_have_one_session() {
+    two_processes_on_a_server_have_one_session(Engine::Postgres);
+}
+
+#[test]
+fn two_processes_on_one_mariadb_have_one_session() {
+    two_processes_on_a_server_have_one_session(Engine::MariaDb);
+}
+
+fn two_processes_on_a_server_have_one_session(engine: Engine) {
+    let Some(server) = Server::shared(engine) else { return };
+    let database = server.database();
+    two_processes_have_one_session(Some(&database.url()));
+}
+
+/// On this database, or on the file that they make. Requests go to one and the other by turns.
+fn two_processes_have_one_session(url: Option<&str>) {
     const ROUNDS: u32 = 10;
     const AT_ONCE: u32 = 8;
     let (folder, mut visitor) = (Folder::new(), Visitor::new());
+    let variables: Vec<_> = url.map(|url| ("APP_SESSION_DATABASE_URL", url)).into_iter().collect();
     // Both make folder, file and table, or find them.
     let demos = thread::scope(|scope| {
-        let starting = [(); 2].map(|()| scope.spawn(|| Demo::start(&folder)));
+        let start = || Demo::start_with(&folder, &variables);
+        let starting = [(); 2].map(|()| scope.spawn(start));
         starting.map(|demo| demo.join().unwrap())
     });
     visitor.post(&demos[0], "/name", "name=visitor");
@@ -160,7 +184,7 @@ fn what_it_cannot_open_it_names_and_ends() {
     for (url, named) in [
         ("sqlite://data/sessions.db", "the folder data of the session database cannot be made"),
         ("sqlite://data", "the session database data is no SQLite database"),
-        ("postgres://web:secret@db/app", "APP_SESSION_DATABASE_URL is a URL with \"postgres\""),
+        ("oracle://web:secret@db/app", "APP_SESSION_DATABASE_URL is a URL with \"oracle\""),
     ] {
         let mut command = command(&folder, &[("APP_SESSION_DATABASE_URL", url)]);
         let output = command.stderr(Stdio::piped()).output().unwrap();
