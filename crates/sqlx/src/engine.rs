@@ -9,6 +9,7 @@ use crate::{
     operations::insert,
     sql::{Dialect, Sql, Value, Writer},
     statements::Statements,
+    together::{OneByOne, Writing},
     wire::Wire,
 };
 use dframework_session_store::{Outcome, StoreKey, Timestamp, Tombstone};
@@ -69,6 +70,20 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
         to: &StoreKey,
     ) -> impl Future<Output = Result<u64, Failure>> + Send {
         async move { transaction(table, connection, Move { commit, version, to }).await }
+    }
+
+    /// Writes at several keys, whole or not at all. Gives the number of rows that each has met.
+    fn write_together(
+        table: &Table<Self>,
+        connection: &mut Connection<Self>,
+        writings: &[Writing<'_>],
+    ) -> impl Future<Output = Result<Vec<u64>, Failure>> + Send {
+        async move {
+            match writings {
+                [one] => Ok(vec![one.carry_out(table, connection).await?]),
+                _ => transaction(table, connection, OneByOne(writings)).await,
+            }
+        }
     }
 
     fn end_owned_by(

@@ -57,6 +57,24 @@ impl Failure {
         Self::ConnectionLost(Box::new(self))
     }
 
+    /// Whether nothing was done, perhaps for the sake of one of several calls, so that each is to be tried by itself.
+    pub(crate) fn may_be_of_one_call(&self) -> bool {
+        match self {
+            Self::Taken
+            | Self::Full(_)
+            | Self::Refused { .. }
+            | Self::Unreadable(_)
+            | Self::Schema(_) => true,
+            Self::ConnectionLost(failure) => failure.may_be_of_one_call(),
+            _ => false,
+        }
+    }
+
+    /// Whether nothing was done, for a reason that may be over soon.
+    pub(crate) fn may_pass(&self) -> bool {
+        self.is_busy() || matches!(self, Self::NoConnection)
+    }
+
     /// Whether the connection is as it was before the call. Any other is closed: no transaction may be left open.
     pub(crate) fn leaves_the_connection_whole(&self) -> bool {
         matches!(self, Self::Busy(_) | Self::Taken | Self::Unreadable(_) | Self::Schema(_))
@@ -69,7 +87,7 @@ impl Failure {
                 let message = format!("the session database {database} is locked by somebody else");
                 StoreError::unavailable(message).with_source(source)
             }
-            Self::Taken => StoreError::refused("the key of a new record is taken"),
+            Self::Taken => taken(),
             Self::Full(source) => {
                 let message =
                     format!("the session database {database} has no room, or its disk is full");
@@ -106,4 +124,9 @@ impl Failure {
             }
         }
     }
+}
+
+/// What whoever makes a record at a key that there is already is told.
+pub(crate) fn taken() -> StoreError {
+    StoreError::refused("the key of a new record is taken")
 }

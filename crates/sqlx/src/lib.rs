@@ -30,6 +30,12 @@
 //! writes have lanes of their own, for SQLite two and one. A call takes an idle lane at once, and waits while all are
 //! busy. A call that is dropped while it waits is never carried out; one that is being carried out is carried out whole.
 //!
+//! A lane that becomes free takes all that wait, up to [`Options::largest_batch`]: loads as one statement, which reads a
+//! key once for all who asked for it; creates, commits, touches and ends as one transaction, so that they share one wait
+//! for the disk. So a busy store does more with less, and on an idle one nobody waits for company. A batch writes a key
+//! once, a second call for it waits for the next one; several touches of a record are one. Where one call of a batch cannot
+//! be carried out, the others are. Answers are given after the commit of the whole batch.
+//!
 //! # Features
 //!
 //! - `sqlite`: embedded SQLite, built with the crate.
@@ -49,6 +55,8 @@ mod operations;
 #[cfg(feature = "sqlite")]
 mod options;
 #[cfg(feature = "sqlite")]
+mod party;
+#[cfg(feature = "sqlite")]
 mod pool;
 #[cfg(feature = "sqlite")]
 mod rows;
@@ -60,6 +68,8 @@ mod sqlite;
 mod statements;
 #[cfg(feature = "sqlite")]
 mod store;
+#[cfg(feature = "sqlite")]
+mod together;
 #[cfg(feature = "sqlite")]
 mod wire;
 

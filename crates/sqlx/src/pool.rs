@@ -32,7 +32,7 @@ impl fmt::Debug for Pool {
 
 impl Pool {
     pub(crate) fn backend(self, options: Options) -> (Arc<dyn Backend>, Duration) {
-        let Options { table, patience } = options;
+        let Options { table, patience, .. } = options;
         let backend: Arc<dyn Backend> = match self.0 {
             Kind::Sqlite(pool) => Arc::new(sqlite::Sqlite::over(pool, table, patience)),
         };
@@ -45,7 +45,7 @@ pub(crate) async fn open(
     url: &str,
     options: Options,
 ) -> Result<(Arc<dyn Backend>, Duration), StoreError> {
-    let Options { table, patience } = options;
+    let Options { table, patience, .. } = options;
     let backend: Arc<dyn Backend> = Arc::new(sqlite::open(url, table, patience).await?);
     Ok((backend, patience))
 }

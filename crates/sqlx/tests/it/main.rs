@@ -7,3 +7,4 @@ mod opening;
 mod schema;
 mod sharing;
 mod support;
+mod together;
