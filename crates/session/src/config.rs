@@ -195,7 +195,7 @@ pub(crate) struct Settings {
     pub(crate) max_sessions: usize,
     pub(crate) max_bytes: usize,
     #[cfg_attr(
-        not(any(test, feature = "sqlite")),
+        not(any(test, feature = "mysql", feature = "postgres", feature = "sqlite")),
         expect(dead_code, reason = "for the database driver")
     )]
     pub(crate) database_url: String,
@@ -473,8 +473,9 @@ impl Config {
         self
     }
 
-    /// The database of the database driver, in this version an `SQLite` file. `sqlite://data/sessions.db` by default,
-    /// which needs no server; it is found from the working directory.
+    /// The database of the database driver. `sqlite://data/sessions.db` by default, a file that is found from the working
+    /// directory and needs no server. `postgres://user:password@host/name` and `mariadb://user:password@host/name` need the
+    /// features `postgres` and `mysql`.
     pub fn database_url(mut self, url: impl Into<String>) -> Self {
         self.database_url.set("Config::database_url", url.into());
         self
@@ -796,13 +797,11 @@ impl Config {
         self.driver.refuse(why)
     }
 
-    /// The error for a database that this build does not talk to. What stands behind the scheme may be a password.
-    #[cfg(feature = "sqlite")]
-    pub(crate) fn refuse_database_url(&self) -> Error {
-        let url = &self.database_url.value;
-        let scheme = url.split_once(':').map_or("no scheme", |(scheme, _)| scheme);
+    /// The error for a database that this build does not talk to.
+    #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+    pub(crate) fn refuse_database_url(&self, why: std::fmt::Arguments<'_>) -> Error {
         self.database_url.refuse(format_args!(
-            "is a URL with {scheme:?}; this build has sqlite: expected a URL such as sqlite://data/sessions.db"
+            "{why}: expected one such as sqlite://data/sessions.db, postgres://user@host/name or mariadb://user@host/name"
         ))
     }
 

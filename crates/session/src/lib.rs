@@ -93,7 +93,8 @@
 //! # Features
 //!
 //! - `axum` (default): [`SessionHandle`] as an extractor and [`Error`] as a response; brings `tower`.
-//! - `sqlite` (default): the driver `database`. Builds `SQLite`, which takes a C compiler, and needs Rust 1.94.
+//! - `sqlite` (default): the driver `database` in a file. Builds `SQLite`, which takes a C compiler, and needs Rust 1.94.
+//! - `postgres`, `mysql`: the driver `database` on `PostgreSQL`, and on `MariaDB` or `MySQL`; `tls` encrypts the way there.
 //! - `tower`: `tower::SessionLayer`, for every service of `http` requests.
 //! - `actix`: `actix::SessionMiddleware` for actix-web 4; [`SessionHandle`] as its extractor and [`Error`] as its response.
 //! - `testing`: `testing::Visitor`, for the tests of an application; `store::testing`, for those of a store.
@@ -119,7 +120,7 @@ mod commit;
 
 mod owned;
 
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 mod opening;
 mod sweeper;
 
@@ -159,7 +160,7 @@ pub mod fuzzing;
 
 pub use clock::Clock;
 pub use config::{Config, DriverName, Env, Revocation, SameSite};
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 pub use dframework_session_sqlx as database;
 pub use dframework_session_store as store;
 pub use dframework_session_store::SessionId;

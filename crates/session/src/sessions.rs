@@ -211,7 +211,7 @@ impl Sessions {
     /// # }).unwrap();
     /// ```
     #[cfg_attr(
-        not(feature = "sqlite"),
+        not(any(feature = "mysql", feature = "postgres", feature = "sqlite")),
         expect(clippy::unused_async, reason = "a database is waited for")
     )]
     pub async fn connect(config: &Config) -> Result<Self, Error> {
@@ -224,7 +224,7 @@ impl Sessions {
                 Ok(sessions)
             }
             Some(DriverName::Stealth) => Self::in_cookies(settings),
-            #[cfg(feature = "sqlite")]
+            #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
             Some(DriverName::Database) => {
                 let store = crate::opening::open(config, &settings).await?;
                 let sessions = Self::in_a_store(Arc::new(store), "database", settings);
@@ -501,7 +501,10 @@ fn not_compiled(driver: DriverName) -> String {
         DriverName::Database => ("database", "the feature `sqlite`, `postgres` or `mysql`"),
         _ => ("redis", "a version of dframework-session that has this driver"),
     };
-    let has =
-        if cfg!(feature = "sqlite") { "memory, database, stealth" } else { "memory, stealth" };
+    let has = if cfg!(any(feature = "mysql", feature = "postgres", feature = "sqlite")) {
+        "memory, database, stealth"
+    } else {
+        "memory, stealth"
+    };
     format!("is \"{name}\", which needs {needs}; this build has: {has}")
 }

@@ -5,6 +5,7 @@ use dframework_session_store::{
     Change, Entry, Loaded, NewRecord, Outcome, Page, SessionId, StoreKey, Stored, Timestamp,
     Tombstone, Version,
 };
+use std::sync::atomic::AtomicU64;
 
 /// A call that reads.
 pub(crate) enum Read {
@@ -134,6 +135,8 @@ pub(crate) struct EndOwnedBy {
     pub(crate) owner: String,
     pub(crate) except: Option<StoreKey>,
     pub(crate) remember_until: Timestamp,
+    /// How many have been ended so far, where it takes several rounds.
+    pub(crate) ended: AtomicU64,
 }
 
 /// Makes the table, or brings it up to date.

@@ -6,7 +6,6 @@
 use crate::{
     calls::{Commit, Create, EndOwnedBy},
     failure::Failure,
-    operations::insert,
     sql::{Dialect, Sql, Value, Writer},
     statements::Statements,
     together::{OneByOne, Writing},
@@ -25,6 +24,9 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
     const LANES: (u32, u32);
     /// Begins a transaction.
     const BEGIN: &'static str;
+    /// How long a connection may be silent before it is asked whether it is still there, where something is to be
+    /// written. A connection that dies with a statement on its way leaves nobody knowing whether it was carried out.
+    const SILENCE: Option<Duration>;
 
     /// With its own statements for a table.
     fn new(writer: &Writer<'_>) -> Self;
@@ -37,11 +39,26 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
     /// What an error of a statement leaves done.
     fn failure(error: sqlx::Error) -> Failure;
 
-    /// Makes a connection of somebody else's pool ready to be kept by a lane.
+    /// What stands before a statement that goes whole.
+    fn before_whole(_table: &Table<Self>) -> String {
+        String::new()
+    }
+
+    /// Sets a connection up that a lane has opened.
+    fn settle(
+        _connection: &mut Connection<Self>,
+        _lock_wait: Duration,
+    ) -> impl Future<Output = Result<(), Failure>> + Send {
+        async { Ok(()) }
+    }
+
+    /// Sets a connection up that a lane keeps of somebody else's pool, whose settings stay as they are.
     fn adopt(
-        connection: &mut Connection<Self>,
-        lock_wait: Duration,
-    ) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
+        _connection: &mut Connection<Self>,
+        _lock_wait: Duration,
+    ) -> impl Future<Output = Result<(), Failure>> + Send {
+        async { Ok(()) }
+    }
 
     /// Ends the presented key and makes a record, in one step.
     fn create_over(
@@ -118,10 +135,12 @@ pub(crate) struct Table<E: Engine> {
     pub(crate) engine: E,
     pub(crate) statements: Statements,
     pub(crate) source: Source<E::Db>,
+    pub(crate) manner: Manner,
     /// The table's name, an identifier.
     pub(crate) name: String,
     /// The database, as it is named in errors.
     pub(crate) database: String,
+    pub(crate) patience: Duration,
     /// How long the database itself waits for a lock before the lane looks whether anybody still waits.
     pub(crate) lock_wait: Duration,
 }
@@ -132,6 +151,16 @@ pub(crate) enum Source<D: Database> {
     Own(<D::Connection as sqlx::Connection>::Options),
     /// From a pool that others use too.
     Pool(sqlx::Pool<D>, Custody),
+}
+
+/// How statements go to the database.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// They are prepared once for each connection; then only values go.
+    Prepared,
+    /// Each is one message with its values in it and leaves nothing behind: between the lanes and the server is a pooler
+    /// that gives every transaction another connection.
+    Whole,
 }
 
 /// What a lane does with a connection of a pool between two calls.
@@ -167,7 +196,9 @@ impl<E: Engine> Table<E> {
     ) -> Self {
         let writer = Writer { table: &name, dialect: &E::DIALECT };
         let (engine, statements) = (E::new(&writer), Statements::new(&writer));
-        Self { engine, statements, source, name, database, lock_wait: lock_wait(patience) }
+        let lock_wait = lock_wait(patience);
+        let manner = Manner::Prepared;
+        Self { engine, statements, source, manner, name, database, patience, lock_wait }
     }
 
     /// On a pool of the application.
@@ -190,8 +221,8 @@ impl<E: Engine> Table<E> {
         sql: &Sql,
         values: &[Value<'_>],
     ) -> Result<u64, Failure> {
-        let arguments = arguments::<E>(values).map_err(E::failure)?;
-        let done = E::Db::execute(connection, sql.text(), arguments).await;
+        let (sql, arguments) = self.prepare(sql, values)?;
+        let done = E::Db::execute(connection, sql, arguments).await;
         done.map(|result| E::rows_affected(&result)).map_err(E::failure)
     }
 
@@ -202,22 +233,33 @@ impl<E: Engine> Table<E> {
         sql: &Sql,
         values: &[Value<'_>],
     ) -> Result<Vec<Row<E>>, Failure> {
-        let arguments = arguments::<E>(values).map_err(E::failure)?;
-        E::Db::fetch(connection, sql.text(), arguments).await.map_err(E::failure)
+        let (sql, arguments) = self.prepare(sql, values)?;
+        E::Db::fetch(connection, sql, arguments).await.map_err(E::failure)
+    }
+
+    /// The text of a statement, and the values that go beside it, if they do.
+    fn prepare(
+        &self,
+        sql: &Sql,
+        values: &[Value<'_>],
+    ) -> Result<(SqlStr, Option<Arguments<E>>), Failure> {
+        if self.manner == Manner::Whole {
+            let text = E::before_whole(self) + &sql.with(values, &E::DIALECT);
+            // The values in it are digits.
+            return Ok((AssertSqlSafe(text).into_sql_str(), None));
+        }
+        let mut arguments = Arguments::<E>::default();
+        for value in sql.in_order(values) {
+            let bound = E::bind(&mut arguments, value);
+            bound.map_err(|error| E::failure(sqlx::Error::Encode(error)))?;
+        }
+        Ok((sql.text(), Some(arguments)))
     }
 }
 
 /// How long a database itself waits for a lock before it is looked whether anybody still waits.
 pub(crate) fn lock_wait(patience: Duration) -> Duration {
     (patience / 16).clamp(Duration::from_millis(1), Duration::from_millis(250))
-}
-
-fn arguments<E: Engine>(values: &[Value<'_>]) -> Result<Arguments<E>, sqlx::Error> {
-    let mut arguments = Arguments::<E>::default();
-    for value in values {
-        E::bind(&mut arguments, value).map_err(sqlx::Error::Encode)?;
-    }
-    Ok(arguments)
 }
 
 /// Carries out statements that the library has written, without values.
@@ -253,7 +295,7 @@ pub(crate) async fn transaction<E: Engine, S: Steps<E>>(
             Ok(()) => return Ok(answer),
             Err(failure) => failure,
         },
-        Err(failure) => failure,
+        Err(failure) => failure.before_the_commit(),
     };
     match script::<E>(connection, "ROLLBACK").await {
         Ok(()) => Err(failure),
@@ -302,30 +344,5 @@ impl<E: Engine> Steps<E> for Move<'_> {
             table.execute(connection, &table.statements.arrive, &values).await?;
         }
         Ok(left)
-    }
-}
-
-/// Ends the presented key by this statement, then makes the record.
-pub(crate) struct CreateOver<'a> {
-    pub(crate) create: &'a Create,
-    pub(crate) presented: &'a Tombstone,
-    pub(crate) present: &'a Sql,
-}
-
-impl<E: Engine> Steps<E> for CreateOver<'_> {
-    type Answer = Outcome;
-
-    async fn carry_out(
-        &self,
-        table: &Table<E>,
-        connection: &mut Connection<E>,
-    ) -> Result<Outcome, Failure> {
-        let Self { create, presented, present } = *self;
-        let until = Value::instant(presented.remember_until);
-        let values = [Value::key(&presented.key), Value::instant(create.now), until];
-        if table.execute(connection, present, &values).await? == 0 {
-            return Ok(Outcome::Gone);
-        }
-        insert(table, connection, create).await
     }
 }

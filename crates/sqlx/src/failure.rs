@@ -8,46 +8,82 @@ use sqlx::Error;
 pub(crate) enum Access {
     Reads,
     Writes,
+    /// Makes or changes the table itself, which takes as long as it takes.
+    Rebuilds,
 }
 
 /// Why a call was not carried out.
 pub(crate) enum Failure {
-    /// Somebody else was in the way. Nothing was done, and to try again makes sense.
+    /// Somebody else was in the way. Nothing was done.
     Busy(Error),
     /// There is a row with this key already. Nothing was done.
     Taken,
     /// The database is as large as it may be, or its disk is full. Nothing was done.
     Full(Error),
+    /// There is no table, or one that has other columns. Nothing was done.
+    NoTable(Error),
     /// The database says that it will not do this. Nothing was done.
-    Refused { why: String, source: Error },
+    Refused { why: &'static str, source: Error },
     /// A row does not hold what the library has written there. Nothing was done.
     Unreadable(&'static str),
     /// The table is not one that this version can use. Nothing was done.
     Schema(String),
-    /// No connection was free in time. Nothing was done.
+    /// No connection of the pool was free in time. Nothing was done.
     NoConnection,
-    /// As the failure within, and the connection is in a state that nobody knows.
-    ConnectionLost(Box<Failure>),
+    /// A connection was not answered in time. Nothing was done.
+    Unreachable,
     /// A connection could not be opened. Nothing was done.
     Opening(Error),
-    /// The disk or the connection failed while the database was at work.
+    /// As the one before, and soon it may be possible.
+    NotYet { why: &'static str, source: Error },
+    /// The connection has ended, and nothing was done.
+    Lost(Error),
+    /// As the failure within, and the connection is in a state that nobody knows.
+    ConnectionLost(Box<Failure>),
+    /// The connection ended while the database was at work.
+    Disconnected(Error),
+    /// The disk failed while the database was at work.
     Broken(Error),
+    /// The database did not answer in time.
+    Unanswered,
+}
+
+/// What makes sense after a failure.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// To try again while there is time.
+    Again,
+    /// To try once more, with another connection.
+    Once,
+    /// To say so.
+    Stop,
 }
 
 impl Failure {
-    /// Whether to try again makes sense: whoever is in the way goes.
-    pub(crate) fn is_busy(&self) -> bool {
+    /// What makes sense now.
+    pub(crate) fn next(&self, access: Access) -> Next {
         match self {
-            Self::Busy(_) => true,
-            Self::ConnectionLost(failure) => failure.is_busy(),
-            _ => false,
+            Self::Busy(_) | Self::NotYet { .. } | Self::Lost(_) => Next::Again,
+            Self::ConnectionLost(failure) => failure.next(access),
+            Self::Disconnected(_) if access == Access::Reads => Next::Once,
+            _ => Next::Stop,
         }
     }
 
     /// The same failure of a connection that was to be opened: nothing was asked of it yet.
     pub(crate) fn while_opening(self) -> Self {
         match self {
-            Self::Broken(error) => Self::Opening(error),
+            Self::Broken(error) | Self::Disconnected(error) | Self::Lost(error) => {
+                Self::Opening(error)
+            }
+            failure => failure,
+        }
+    }
+
+    /// The same failure of a step in a transaction that was never committed: the database undoes it.
+    pub(crate) fn before_the_commit(self) -> Self {
+        match self {
+            Self::Disconnected(error) => Self::Lost(error),
             failure => failure,
         }
     }
@@ -62,6 +98,7 @@ impl Failure {
         match self {
             Self::Taken
             | Self::Full(_)
+            | Self::NoTable(_)
             | Self::Refused { .. }
             | Self::Unreadable(_)
             | Self::Schema(_) => true,
@@ -72,7 +109,7 @@ impl Failure {
 
     /// Whether nothing was done, for a reason that may be over soon.
     pub(crate) fn may_pass(&self) -> bool {
-        self.is_busy() || matches!(self, Self::NoConnection)
+        self.next(Access::Writes) == Next::Again || matches!(self, Self::NoConnection)
     }
 
     /// Whether the connection is as it was before the call. Any other is closed: no transaction may be left open.
@@ -80,48 +117,47 @@ impl Failure {
         matches!(self, Self::Busy(_) | Self::Taken | Self::Unreadable(_) | Self::Schema(_))
     }
 
-    /// What the caller of an operation is told. The database is named.
-    pub(crate) fn into_error(self, database: &str, access: Access) -> StoreError {
+    /// What the caller of an operation is told. Database and table are named.
+    pub(crate) fn into_error(self, database: &str, table: &str, access: Access) -> StoreError {
+        let that = |what: &str| format!("the session database {database} {what}");
         match self {
             Self::Busy(source) => {
-                let message = format!("the session database {database} is locked by somebody else");
-                StoreError::unavailable(message).with_source(source)
+                StoreError::unavailable(that("is locked by somebody else")).with_source(source)
             }
             Self::Taken => taken(),
             Self::Full(source) => {
-                let message =
-                    format!("the session database {database} has no room, or its disk is full");
-                StoreError::full(message).with_source(source)
+                StoreError::full(that("has no room, or its disk is full")).with_source(source)
             }
-            Self::Refused { why, source } => {
-                StoreError::refused(format!("the session database {database} {why}"))
-                    .with_source(source)
+            Self::NoTable(source) => {
+                let what = format!("has no table {table:?}, or another one: was `migrate` called?");
+                StoreError::refused(that(&what)).with_source(source)
             }
+            Self::Refused { why, source } => StoreError::refused(that(why)).with_source(source),
             Self::Unreadable(why) => {
                 StoreError::refused(format!("a row in the session database {database} {why}"))
             }
             Self::Schema(why) => {
                 StoreError::refused(format!("in the session database {database}, {why}"))
             }
-            Self::NoConnection => {
-                let message =
-                    format!("no connection to the session database {database} was free in time");
-                StoreError::unavailable(message)
-            }
-            Self::ConnectionLost(failure) => failure.into_error(database, access),
+            Self::NoConnection => StoreError::unavailable(format!(
+                "no connection to the session database {database} was free in time"
+            )),
+            Self::Unreachable => StoreError::unavailable(that("cannot be reached in time")),
+            Self::ConnectionLost(failure) => failure.into_error(database, table, access),
             Self::Opening(source) => {
-                let message = format!("the session database {database} cannot be opened");
-                StoreError::unavailable(message).with_source(source)
+                StoreError::unavailable(that("cannot be opened")).with_source(source)
+            }
+            Self::NotYet { why, source } => StoreError::unavailable(that(why)).with_source(source),
+            Self::Lost(source) => {
+                StoreError::unavailable(that("has closed the connection")).with_source(source)
+            }
+            Self::Disconnected(source) => {
+                in_doubt(that("was lost while it was at work"), access).with_source(source)
             }
             Self::Broken(source) => {
-                let message =
-                    format!("the session database {database} failed while it was at work");
-                let error = match access {
-                    Access::Reads => StoreError::unavailable(message),
-                    Access::Writes => StoreError::unknown_outcome(message),
-                };
-                error.with_source(source)
+                in_doubt(that("failed while it was at work"), access).with_source(source)
             }
+            Self::Unanswered => in_doubt(that("did not answer in time"), access),
         }
     }
 }
@@ -129,4 +165,12 @@ impl Failure {
 /// What whoever makes a record at a key that there is already is told.
 pub(crate) fn taken() -> StoreError {
     StoreError::refused("the key of a new record is taken")
+}
+
+/// An error of which nobody knows what it leaves done, unless nothing was to be done.
+fn in_doubt(message: String, access: Access) -> StoreError {
+    match access {
+        Access::Reads => StoreError::unavailable(message),
+        Access::Writes | Access::Rebuilds => StoreError::unknown_outcome(message),
+    }
 }

@@ -1,16 +1,18 @@
 //! A lane: a task that holds a connection and carries calls out on it, those that wait together as one.
 //!
-//! What it takes is carried out whole. It is tried again while somebody else is in the way and its caller still waits.
+//! What it takes is carried out whole. What was not done for a reason that passes is tried again while its caller still
+//! waits. A connection that has failed is closed, and the next call opens another one.
 
 use crate::{
     calls::{Read, Write},
     engine::{Connection, Custody, Engine, Link, Source, Table},
-    failure::Failure,
+    failure::{Access, Failure, Next},
     lanes::{Job, Queue},
     operations::Operation,
     party::Call,
     together::{Joint, Task, Together, copies},
 };
+use dframework_session_store::StoreError;
 use sqlx::{ConnectOptions, Connection as _, pool::CloseEvent};
 use std::{future::Future, sync::Arc, time::Duration};
 use tokio::{
@@ -62,6 +64,8 @@ struct Lane<E: Engine> {
     link: Option<Link<E::Db>>,
     /// Somebody closes the pool that the connection is from.
     closed: Option<CloseEvent>,
+    /// When the database last answered.
+    heard: Instant,
 }
 
 impl<E: Engine> Lane<E> {
@@ -70,7 +74,7 @@ impl<E: Engine> Lane<E> {
             Source::Own(_) => None,
             Source::Pool(pool, _) => Some(pool.close_event()),
         };
-        Self { table, link: None, closed }
+        Self { table, link: None, closed, heard: Instant::now() }
     }
 
     /// Carries out what waits, until the store has gone.
@@ -131,7 +135,7 @@ impl<E: Engine> Lane<E> {
             return Vec::new();
         }
         let (now, may_pass) = (Instant::now(), failure.may_pass());
-        let error = copies(failure.into_error(&self.table.database, C::ACCESS));
+        let error = copies(failure.into_error(&self.table.database, &self.table.name, C::ACCESS));
         let may_wait = |call: &C| may_pass && call.waiting().deadline() > now;
         let (again, late): (Vec<_>, Vec<_>) = calls.into_iter().partition(may_wait);
         for call in late {
@@ -142,7 +146,8 @@ impl<E: Engine> Lane<E> {
 
     async fn serve<O: Operation>(&mut self, job: Job<O, O::Answer>) {
         let answer = self.carry_out(&job).await;
-        job.answer(answer.map_err(|failure| failure.into_error(&self.table.database, O::ACCESS)));
+        let (database, table) = (&self.table.database, &self.table.name);
+        job.answer(answer.map_err(|failure| failure.into_error(database, table, O::ACCESS)));
     }
 
     /// Carries something out, again and again while somebody else is in the way, for as long as its callers may wait.
@@ -150,25 +155,48 @@ impl<E: Engine> Lane<E> {
         &mut self,
         task: &T,
     ) -> Result<<T::Operation as Operation>::Answer, Failure> {
-        let table = self.table.clone();
+        let mut once = Some(());
         loop {
-            let failure = match self.connection(task.deadline()).await {
-                Ok(connection) => match task.operation().run(&table, connection).await {
-                    Ok(answer) => return Ok(answer),
-                    Err(failure) => failure,
-                },
+            let failure = match self.attempt(task).await {
+                Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
             if !failure.leaves_the_connection_whole() {
                 self.give_up_the_connection();
             }
             let may_wait = Instant::now() < task.deadline() && !task.is_abandoned();
-            if !(failure.is_busy() && may_wait) {
+            let again = match failure.next(<T::Operation as Operation>::ACCESS) {
+                Next::Again => true,
+                Next::Once => once.take().is_some(),
+                Next::Stop => false,
+            };
+            if !(again && may_wait) {
                 return Err(failure);
             }
             // The database has waited already where waiting helps; this is for where it refuses at once.
             sleep(Duration::from_millis(1)).await;
         }
+    }
+
+    /// Carries it out once.
+    async fn attempt<T: Task>(
+        &mut self,
+        task: &T,
+    ) -> Result<<T::Operation as Operation>::Answer, Failure> {
+        let table = self.table.clone();
+        let access = <T::Operation as Operation>::ACCESS;
+        let connection = self.connection(task.deadline(), access).await?;
+        let running = task.operation().run(&table, connection);
+        let answer = match access {
+            Access::Rebuilds => running.await,
+            // A little longer than the database itself waits, since its answer says what was done.
+            Access::Reads | Access::Writes => {
+                let answered = timeout_at(task.deadline() + table.patience / 5, running).await;
+                answered.unwrap_or(Err(Failure::Unanswered))
+            }
+        };
+        self.heard = Instant::now();
+        answer
     }
 
     /// Closes the connection. Nor may it come back to a pool that others use.
@@ -179,8 +207,21 @@ impl<E: Engine> Lane<E> {
     }
 
     /// The connection of this lane.
-    async fn connection(&mut self, deadline: Instant) -> Result<&mut Connection<E>, Failure> {
-        let link = match self.link.take() {
+    async fn connection(
+        &mut self,
+        deadline: Instant,
+        access: Access,
+    ) -> Result<&mut Connection<E>, Failure> {
+        let mut known = self.link.take();
+        if let Some(link) = &mut known
+            && access != Access::Reads
+            && E::SILENCE.is_some_and(|silence| self.heard.elapsed() >= silence)
+            && !is_there(link, deadline).await
+        {
+            self.link = known.take();
+            self.give_up_the_connection();
+        }
+        let link = match known {
             Some(link) => link,
             None => connect(&self.table, deadline).await?,
         };
@@ -220,13 +261,48 @@ impl Serve for Write {
     }
 }
 
+/// Whether somebody answers at the other end.
+async fn is_there<D: sqlx::Database>(link: &mut Link<D>, deadline: Instant) -> bool {
+    matches!(timeout_at(deadline, link.connection().ping()).await, Ok(Ok(())))
+}
+
+/// Whether a connection can be had, of which whoever opens a store wants to hear at once.
+pub(crate) async fn reach<E: Engine>(table: &Table<E>) -> Result<(), StoreError> {
+    let deadline = Instant::now() + table.patience;
+    loop {
+        let failure = match connect(table, deadline).await {
+            Ok(Link::Own(connection)) => {
+                // It has done its work; the lanes open theirs. Nobody waits for its end.
+                let _ = connection.close().await;
+                return Ok(());
+            }
+            Ok(Link::Pooled(_)) => return Ok(()),
+            Err(failure) => failure,
+        };
+        if failure.next(Access::Reads) != Next::Again || Instant::now() >= deadline {
+            return Err(failure.into_error(&table.database, &table.name, Access::Reads));
+        }
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// A new connection for a lane.
 async fn connect<E: Engine>(table: &Table<E>, deadline: Instant) -> Result<Link<E::Db>, Failure> {
     let opening = |error| E::failure(error).while_opening();
     match &table.source {
         Source::Own(options) => {
-            let connected = timeout_at(deadline, options.connect()).await;
-            Ok(Link::Own(connected.map_err(|_| Failure::NoConnection)?.map_err(opening)?))
+            let connected = match E::SILENCE {
+                // A file is opened or not, and a lock that is in the way is waited for there.
+                None => options.connect().await,
+                Some(_) => {
+                    let connected = timeout_at(deadline, options.connect()).await;
+                    connected.map_err(|_| Failure::Unreachable)?
+                }
+            };
+            let mut connection = connected.map_err(opening)?;
+            let settled = E::settle(&mut connection, table.lock_wait).await;
+            settled.map_err(Failure::while_opening)?;
+            Ok(Link::Own(connection))
         }
         Source::Pool(pool, custody) => {
             let acquired = timeout_at(deadline, pool.acquire()).await;
@@ -234,7 +310,8 @@ async fn connect<E: Engine>(table: &Table<E>, deadline: Instant) -> Result<Link<
             if *custody == Custody::Held {
                 // What is changed here must not come back to the pool.
                 connection.close_on_drop();
-                E::adopt(&mut connection, table.lock_wait).await.map_err(opening)?;
+                let adopted = E::adopt(&mut connection, table.lock_wait).await;
+                adopted.map_err(Failure::while_opening)?;
             }
             Ok(Link::Pooled(connection))
         }

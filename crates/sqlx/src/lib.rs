@@ -27,7 +27,7 @@
 //! # Lanes
 //!
 //! Connections are held, not checked out for each call: a *lane* is a task with a connection of its own. Reads and
-//! writes have lanes of their own, for SQLite two and one. A call takes an idle lane at once, and waits while all are
+//! writes have lanes of their own: two and two, for SQLite two and one. A call takes an idle lane at once, and waits while all are
 //! busy. A call that is dropped while it waits is never carried out; one that is being carried out is carried out whole.
 //!
 //! A lane that becomes free takes all that wait, up to [`Options::largest_batch`]: loads as one statement, which reads a
@@ -39,48 +39,45 @@
 //! # Features
 //!
 //! - `sqlite`: embedded SQLite, built with the crate.
+//! - `postgres`: PostgreSQL 14 or later.
+//! - `mysql`: MariaDB 10.6 or later. MySQL 8 is spoken by the same code, and not tested.
+//! - `tls`: connections to servers by TLS, with the certificates that the system trusts.
 
-#[cfg(feature = "sqlite")]
+// Without a database there is nothing here.
+#![cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+// What only some of the engines need is looked after where all of them are.
+#![cfg_attr(
+    not(all(feature = "mysql", feature = "postgres", feature = "sqlite")),
+    allow(dead_code)
+)]
+
 mod calls;
-#[cfg(feature = "sqlite")]
 mod engine;
-#[cfg(feature = "sqlite")]
 mod failure;
-#[cfg(feature = "sqlite")]
 mod lane;
-#[cfg(feature = "sqlite")]
 mod lanes;
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "mysql")]
+mod mysql;
 mod operations;
-#[cfg(feature = "sqlite")]
 mod options;
-#[cfg(feature = "sqlite")]
 mod party;
-#[cfg(feature = "sqlite")]
 mod pool;
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "postgres")]
+mod postgres;
 mod rows;
-#[cfg(feature = "sqlite")]
+mod schema;
 mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
-#[cfg(feature = "sqlite")]
 mod statements;
-#[cfg(feature = "sqlite")]
 mod store;
-#[cfg(feature = "sqlite")]
 mod together;
-#[cfg(feature = "sqlite")]
 mod wire;
 
-#[cfg(feature = "sqlite")]
 pub use options::Options;
-#[cfg(feature = "sqlite")]
 pub use pool::Pool;
 /// The version of sqlx whose pools a [`SqlStore`] takes.
-#[cfg(feature = "sqlite")]
 pub use sqlx;
-#[cfg(feature = "sqlite")]
 pub use store::SqlStore;
 
 /// The example of the front page compiles.

@@ -38,7 +38,7 @@ impl Operation for Load {
     ) -> Result<Vec<Loaded>, Failure> {
         let mut answers = vec![Loaded::Unknown; self.keys.len()];
         for (keys, answers) in self.keys.chunks(MOST_KEYS).zip(answers.chunks_mut(MOST_KEYS)) {
-            let (sql, asked) = table.statements.load(keys);
+            let (sql, asked) = table.statements.load.of(keys);
             for row in table.fetch(connection, sql, &[asked]).await? {
                 fill(keys, answers, key::<E>(&row)?, loaded::<E>(&row)?);
             }
@@ -232,7 +232,7 @@ impl Operation for Scan {
 
 impl Operation for Migrate {
     type Answer = ();
-    const ACCESS: Access = Access::Writes;
+    const ACCESS: Access = Access::Rebuilds;
 
     async fn run<E: Engine>(
         &self,

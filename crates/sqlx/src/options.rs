@@ -1,11 +1,8 @@
 //! How a store is made: the table's name, and how long a call waits.
 
-use crate::{Pool, SqlStore, pool};
+use crate::{Pool, SqlStore, pool, schema::REGISTRY};
 use dframework_session_store::StoreError;
 use std::time::Duration;
-
-/// Which tables there are, and their versions. One for all tables of a database.
-pub(crate) const REGISTRY: &str = "dframework_session_schema";
 
 /// What a name may have, since PostgreSQL keeps no more of an identifier.
 const LONGEST_TABLE: usize = 63;
@@ -42,6 +39,9 @@ impl Default for Options {
 
 impl Options {
     /// The table, an SQL identifier: a letter or `_`, then letters, digits or `_`, at most 63. `sessions` by default.
+    ///
+    /// It has no schema in front of it. Where PostgreSQL looks for tables is a matter of the connection: a URL with
+    /// `?options[search_path]=app` names it.
     pub fn table(mut self, table: impl Into<String>) -> Self {
         self.table = table.into();
         self
@@ -67,8 +67,11 @@ impl Options {
 
     /// A store on a pool of the application, whose settings stay as they are.
     ///
-    /// The lanes hold three connections of it for as long as the store is used. A pool that has no more than that
-    /// is not emptied: there, a lane gives its connection back after each call.
+    /// The lanes hold four connections of it, of SQLite three, for as long as the store is used. A pool that has no more
+    /// than that is not emptied: there, a lane gives its connection back after each call.
+    ///
+    /// Statements are prepared, as sqlx does it. Behind a pooler that cannot have that, open the store by its URL: see
+    /// [`SqlStore::open`].
     ///
     /// # Errors
     ///

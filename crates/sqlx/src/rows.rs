@@ -20,17 +20,17 @@ pub(crate) fn record<E: Engine>(row: &Row<E>) -> Result<Stored, Failure> {
     stored::<E>(row, bytes::<E>(row, 4)?)
 }
 
-fn stored<E: Engine>(row: &Row<E>, payload: &[u8]) -> Result<Stored, Failure> {
+fn stored<E: Engine>(row: &Row<E>, payload: Vec<u8>) -> Result<Stored, Failure> {
     let version = Version(number::<E>(row, 1)?);
-    let mut stored = Stored::new(payload.to_vec(), version, instant::<E>(row, 2)?);
-    stored.meta = bytes::<E>(row, 3)?.to_vec();
+    let mut stored = Stored::new(payload, version, instant::<E>(row, 2)?);
+    stored.meta = bytes::<E>(row, 3)?;
     Ok(stored)
 }
 
 /// A row of a list: the columns key, created, `expires_at`, meta.
 pub(crate) fn entry<E: Engine>(row: &Row<E>) -> Result<Entry, Failure> {
     let mut entry = Entry::new(key::<E>(row)?, instant::<E>(row, 1)?, instant::<E>(row, 2)?);
-    entry.meta = bytes::<E>(row, 3)?.to_vec();
+    entry.meta = bytes::<E>(row, 3)?;
     Ok(entry)
 }
 
@@ -45,16 +45,18 @@ pub(crate) fn instant<E: Engine>(row: &Row<E>, index: usize) -> Result<Timestamp
 }
 
 pub(crate) fn number<E: Engine>(row: &Row<E>, index: usize) -> Result<u64, Failure> {
-    let number = E::Db::number(row, index).map_err(|_| OF_ANOTHER_TYPE)?;
+    let number = E::Db::number(row, index).map_err(|_| of_another_type())?;
     u64::try_from(number).map_err(|_| Failure::Unreadable("has a negative number"))
 }
 
-fn bytes<E: Engine>(row: &Row<E>, index: usize) -> Result<&[u8], Failure> {
-    column::<E>(row, index)?.ok_or(OF_ANOTHER_TYPE)
+fn bytes<E: Engine>(row: &Row<E>, index: usize) -> Result<Vec<u8>, Failure> {
+    column::<E>(row, index)?.ok_or_else(of_another_type)
 }
 
-fn column<E: Engine>(row: &Row<E>, index: usize) -> Result<Option<&[u8]>, Failure> {
-    E::Db::bytes(row, index).map_err(|_| OF_ANOTHER_TYPE)
+fn column<E: Engine>(row: &Row<E>, index: usize) -> Result<Option<Vec<u8>>, Failure> {
+    E::Db::bytes(row, index).map_err(|_| of_another_type())
 }
 
-const OF_ANOTHER_TYPE: Failure = Failure::Unreadable("has a value of another type");
+fn of_another_type() -> Failure {
+    Failure::Unreadable("has a value of another type")
+}

@@ -8,14 +8,15 @@ mod schema;
 
 use crate::{
     calls::{Commit, Create, EndOwnedBy},
-    engine::{Arguments, Connection, CreateOver, Engine, Table, save, transaction},
+    engine::{Arguments, Connection, Engine, Steps, Table, save, script, transaction},
     failure::Failure,
+    operations::insert,
     sql::{Dialect, Places, Sql, Value, Writer},
 };
 use dframework_session_store::{Outcome, Timestamp, Tombstone};
 pub(crate) use open::open;
 use sqlx::{
-    Arguments as _, AssertSqlSafe, SqlitePool,
+    Arguments as _, SqlitePool,
     error::BoxDynError,
     sqlite::{SqliteConnectOptions, SqliteQueryResult},
 };
@@ -45,11 +46,14 @@ fn file(options: &SqliteConnectOptions) -> String {
 impl Engine for Sqlite {
     type Db = sqlx::Sqlite;
 
-    const DIALECT: Dialect = Dialect { quote: '"', places: Places::Numbered('?'), empty: "x''" };
+    const DIALECT: Dialect =
+        Dialect { quote: '"', places: Places::Marked, among_keys: "IN (?0)", bytes: ("x'", "'") };
     /// SQLite lets nobody write beside another.
     const LANES: (u32, u32) = (2, 1);
     /// With the right to write from its beginning, so that nobody is in its way once it has begun.
     const BEGIN: &'static str = "BEGIN IMMEDIATE";
+    /// A file does not go away.
+    const SILENCE: Option<Duration> = None;
 
     fn new(writer: &Writer<'_>) -> Self {
         let sql = |template| writer.write(template);
@@ -95,12 +99,10 @@ impl Engine for Sqlite {
         failure::classify(error)
     }
 
-    async fn adopt(
-        connection: &mut Connection<Self>,
-        lock_wait: Duration,
-    ) -> Result<(), sqlx::Error> {
-        let pragma = AssertSqlSafe(format!("PRAGMA busy_timeout = {}", lock_wait.as_millis()));
-        sqlx::raw_sql(pragma).execute(connection).await.map(drop)
+    /// The lane waits for locks itself, and looks now and then whether its caller still does.
+    async fn adopt(connection: &mut Connection<Self>, lock_wait: Duration) -> Result<(), Failure> {
+        let pragma = format!("PRAGMA busy_timeout = {}", lock_wait.as_millis());
+        script::<Self>(connection, pragma).await
     }
 
     async fn create_over(
@@ -160,11 +162,37 @@ impl Engine for Sqlite {
     }
 }
 
+/// Ends the presented key by this statement, then makes the record.
+struct CreateOver<'a> {
+    create: &'a Create,
+    presented: &'a Tombstone,
+    present: &'a Sql,
+}
+
+impl Steps<Sqlite> for CreateOver<'_> {
+    type Answer = Outcome;
+
+    async fn carry_out(
+        &self,
+        table: &Table<Sqlite>,
+        connection: &mut Connection<Sqlite>,
+    ) -> Result<Outcome, Failure> {
+        let Self { create, presented, present } = *self;
+        let until = Value::instant(presented.remember_until);
+        let values = [Value::key(&presented.key), Value::instant(create.now), until];
+        if table.execute(connection, present, &values).await? == 0 {
+            return Ok(Outcome::Gone);
+        }
+        insert(table, connection, create).await
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{sql::Sql, statements::Statements};
-    use sqlx::{Connection as _, Executor, Row, SqliteConnection};
+    use dframework_session_store::StoreKey;
+    use sqlx::{AssertSqlSafe, Connection as _, Executor, Row, SqliteConnection};
 
     #[tokio::test]
     async fn no_statement_goes_through_the_whole_table() -> Result<(), sqlx::Error> {
@@ -185,10 +213,11 @@ mod tests {
             scan,
         } = &Statements::new(&writer);
         let Sqlite { present, save, end_owned_by, delete_expired } = &Sqlite::new(&writer);
+        let one = StoreKey::from_bytes([1; 32]);
         let by_key = "USING INDEX sqlite_autoindex_sessions_1 (key";
         let expected: [(&Sql, &str); 16] = [
-            (&load[0], by_key),
-            (&load[1], by_key),
+            (load.of(&[one]).0, by_key),
+            (load.of(&[one; 2]).0, by_key),
             (create, ""),
             (present, ""),
             (save, by_key),

@@ -2,16 +2,15 @@
 //!
 //! A row with a payload is a record; one without is a tombstone, remembered until `expires_at`.
 
-use crate::sql::{Sql, Value, Writer};
-use dframework_session_store::StoreKey;
+use crate::sql::{KeyLists, Sql, Writer};
 
 /// How many keys one statement reads at most. More are read by several.
 pub(crate) const MOST_KEYS: usize = 1024;
 
 /// The statements that all databases share.
 pub(crate) struct Statements {
-    /// For 1, 2, 4, … keys, so that few statements are prepared however many keys are asked for.
-    pub(crate) load: Vec<Sql>,
+    /// At least one key, at most [`MOST_KEYS`].
+    pub(crate) load: KeyLists,
     pub(crate) create: Sql,
     pub(crate) commit: Sql,
     pub(crate) leave: Sql,
@@ -27,10 +26,12 @@ pub(crate) struct Statements {
 impl Statements {
     pub(crate) fn new(writer: &Writer<'_>) -> Self {
         let sql = |template| writer.write(template);
-        let load =
-            "SELECT {key}, version, expires_at, meta, payload FROM {table} WHERE {key} {keys}";
+        let load = format!(
+            "SELECT {{key}}, version, expires_at, meta, payload FROM {{table}} WHERE {{key}} {}",
+            writer.dialect.among_keys
+        );
         Self {
-            load: (0..=MOST_KEYS.ilog2()).map(|power| writer.write_for(1 << power, load)).collect(),
+            load: writer.write_lists(MOST_KEYS, &load),
             create: sql(
                 "INSERT INTO {table} ({key}, version, created, expires_at, owner, meta, payload) \
                  VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6)",
@@ -66,13 +67,5 @@ impl Statements {
             scan: sql("SELECT {key}, version, expires_at, meta, payload FROM {table} \
                  WHERE {key} > ?1 AND payload IS NOT NULL ORDER BY {key} LIMIT ?2"),
         }
-    }
-
-    /// Reads these keys: at least one, at most [`MOST_KEYS`].
-    pub(crate) fn load<'k>(&self, keys: &'k [StoreKey]) -> (&Sql, Value<'k>) {
-        let power = keys.len().next_power_of_two().ilog2();
-        // A statement has more places than there are keys; the last key fills the others.
-        let asked = (0..1 << power).filter_map(|place| keys.get(place).or(keys.last()));
-        (&self.load[power as usize], Value::Keys(asked.collect()))
     }
 }

@@ -15,7 +15,7 @@ use dframework_session_store::{
 };
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
     time::Duration,
 };
 use tokio::runtime::Handle;
@@ -76,15 +76,22 @@ impl SqlStore {
         Options::default()
     }
 
-    /// A store on the database at this URL: `sqlite://data/sessions.db`, or `sqlite:///var/lib/app/sessions.db`.
+    /// A store on the database at this URL: `sqlite://data/sessions.db`, `postgres://user:password@host/name` or
+    /// `mariadb://user:password@host/name`.
     ///
-    /// Folder and file are made where they are missing, the file for the user of the process alone. It is opened in
-    /// WAL mode, and a commit is on the disk before it is answered (`synchronous = FULL`).
+    /// SQLite's folder and file are made where they are missing, the file for the user of the process alone. It is
+    /// opened in WAL mode, and a commit is on the disk before it is answered (`synchronous = FULL`). A server is
+    /// connected to once, to see whether that can be done.
+    ///
+    /// Behind a pooler that gives every transaction another connection, such as PgBouncer with
+    /// `pool_mode = transaction`, the URL of PostgreSQL ends in `?statement-cache-capacity=0`. Then every statement is
+    /// one message, with its values in it, and leaves nothing behind on the connection.
     ///
     /// # Errors
     ///
-    /// The URL is not one of SQLite, the folder or the file cannot be made or opened, or the file is no database.
-    /// The message names it.
+    /// The URL is of another database than the features that are on. SQLite's folder or file cannot be made or opened,
+    /// or the file is no database. The server cannot be reached, or lets the user not in. The message names what it is
+    /// about, and no password.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         Self::options().open(url).await
     }
@@ -219,8 +226,12 @@ impl Store for SqlStore {
         except: Option<&StoreKey>,
         remember_until: Timestamp,
     ) -> Result<usize, StoreError> {
-        let operation =
-            EndOwnedBy { owner: owner.to_owned(), except: except.copied(), remember_until };
+        let operation = EndOwnedBy {
+            owner: owner.to_owned(),
+            except: except.copied(),
+            remember_until,
+            ended: AtomicU64::new(0),
+        };
         self.write(Write::EndOwnedBy, operation).await
     }
 

@@ -142,6 +142,31 @@ async fn what_cannot_be_opened_is_named() {
 }
 
 #[tokio::test]
+async fn a_url_of_another_database_says_what_is_missing() {
+    for (url, expected) in [
+        ("postgres://web:secret@db/app", "which needs the feature `postgres`"),
+        ("postgresql://web:secret@db/app", "which needs the feature `postgres`"),
+        ("mysql://web:secret@db/app", "which needs the feature `mysql`"),
+        ("mariadb://web:secret@db/app", "which needs the feature `mysql`"),
+        ("oracle://web:secret@db/app", "is a URL with \"oracle\": expected one such as"),
+        (
+            "web:secret@db/app",
+            "is a URL with \"web\": expected one such as sqlite://data/sessions.db",
+        ),
+    ] {
+        let is_there = cfg!(feature = "postgres") && url.starts_with("postgres")
+            || cfg!(feature = "mysql") && (url.starts_with("mysql") || url.starts_with("mariadb"));
+        if is_there {
+            continue;
+        }
+        let config = Config::new().driver(dframework_session::DriverName::Database);
+        let (_, text) = refused(config.database_url(url)).await;
+        assert!(text.contains(expected), "{url}: {text}");
+        assert!(!text.contains("secret"), "{url}: {text}");
+    }
+}
+
+#[tokio::test]
 async fn a_table_of_a_newer_version_or_of_somebody_else_is_refused_at_the_start() {
     let (clock, folder) = (Clock::manual(), Folder::new());
     drop(Sessions::connect(&folder.config(&clock)).await.unwrap());

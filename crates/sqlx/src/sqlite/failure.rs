@@ -34,8 +34,9 @@ pub(super) fn classify(error: Error) -> Failure {
         code::BUSY | code::LOCKED | code::PROTOCOL => Failure::Busy(error),
         code::CONSTRAINT if is_taken_key(&error) => Failure::Taken,
         code::FULL => Failure::Full(error),
+        code::ERROR => Failure::NoTable(error),
         _ => match refusal(code) {
-            Some(why) => Failure::Refused { why: why.to_owned(), source: error },
+            Some(why) => Failure::Refused { why, source: error },
             None => Failure::Broken(error),
         },
     }
@@ -44,7 +45,6 @@ pub(super) fn classify(error: Error) -> Failure {
 /// What the codes say that come from a look at the statement or the file, before anything is written.
 fn refusal(code: i32) -> Option<&'static str> {
     match code {
-        code::ERROR => Some("has no such table or another one: was `migrate` called?"),
         code::READONLY | code::PERM | code::AUTH => Some("may not be written"),
         code::CORRUPT => Some("is damaged"),
         code::NOTADB => Some("is no SQLite database"),

@@ -1,17 +1,16 @@
 //! Opens a database by its URL: folder, file, connections.
 
-use super::{Sqlite, failure::classify, file};
+use super::{Sqlite, file};
 use crate::{
     engine::{Source, Table, lock_wait},
-    failure::Access,
+    lane::reach,
 };
 use dframework_session_store::StoreError;
 use sqlx::{
-    ConnectOptions, Connection,
+    ConnectOptions,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 use std::{fs, path::Path, str::FromStr, time::Duration};
-use tokio::time::{Instant, sleep};
 
 /// A table in the file at this URL, with connections that the lanes open themselves.
 pub(crate) async fn open(
@@ -29,29 +28,14 @@ pub(crate) async fn open(
         .busy_timeout(lock_wait(patience))
         .disable_statement_logging();
     // The first connection turns WAL mode on, for which SQLite does not wait while others are at the file.
-    let deadline = Instant::now() + patience;
-    loop {
-        match options.connect().await.map_err(|error| classify(error).while_opening()) {
-            Ok(connection) => {
-                // It has done its work; the lanes open theirs.
-                let _ = connection.close().await;
-                return Ok(Table::new(Source::Own(options), file, table, patience));
-            }
-            Err(failure) if failure.is_busy() && Instant::now() < deadline => {
-                sleep(Duration::from_millis(5)).await;
-            }
-            Err(failure) => return Err(failure.into_error(&file, Access::Reads)),
-        }
-    }
+    let table = Table::new(Source::Own(options), file, table, patience);
+    reach(&table).await?;
+    Ok(table)
 }
 
 fn parse(url: &str) -> Result<SqliteConnectOptions, StoreError> {
     let refuse = |why: &str| StoreError::refused(format!("the URL of the session database {why}"));
-    let Some(rest) = url.strip_prefix("sqlite:") else {
-        // What stands behind the scheme may hold a password.
-        let scheme = url.split_once(':').map_or("none", |(scheme, _)| scheme);
-        return Err(refuse(&format!("has the scheme {scheme}; this build has sqlite")));
-    };
+    let rest = url.strip_prefix("sqlite:").unwrap_or(url);
     let path = rest.trim_start_matches("//");
     if path.is_empty() || path.starts_with('?') {
         return Err(refuse("names no file: expected sqlite://data/sessions.db"));

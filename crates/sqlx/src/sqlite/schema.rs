@@ -1,13 +1,10 @@
-//! The table, and which version of it a database has.
-//!
-//! The version stands in a table beside it, so that whoever empties the sessions does not lose it. A step changes
-//! one version into the next; steps that have been released stay as they are.
+//! The table in SQLite, and how it is made and brought up to date.
 
 use super::{Sqlite, failure::classify};
 use crate::{
     engine::{Steps, Table, transaction},
     failure::Failure,
-    options::REGISTRY,
+    schema::{Found, for_table, from_nothing, steps_taken},
 };
 use sqlx::{AssertSqlSafe, Executor, SqliteConnection};
 
@@ -34,16 +31,8 @@ CREATE INDEX \"{table}_owner\" ON \"{table}\" (owner, key) WHERE owner IS NOT NU
 "];
 
 /// What makes the table of the current version where there is none.
-pub(crate) fn schema_sql(table: &str) -> String {
-    let steps: String = STEPS.iter().map(|step| for_table(step, table)).collect();
-    let version = STEPS.len();
-    format!(
-        "{REGISTRY_SQL}{steps}INSERT INTO {REGISTRY} (table_name, version) VALUES ('{table}', {version});\n"
-    )
-}
-
-fn for_table(sql: &str, table: &str) -> String {
-    sql.replace("{table}", table)
+pub(super) fn schema_sql(table: &str) -> String {
+    from_nothing(REGISTRY_SQL, STEPS, table)
 }
 
 /// Makes the table, or brings it up to date.
@@ -69,7 +58,8 @@ impl Steps<Sqlite> for Upgrade<'_> {
     ) -> Result<(), Failure> {
         let (table, steps) = (table.name.as_str(), self.steps);
         connection.execute(sqlx::raw_sql(REGISTRY_SQL)).await.map_err(classify)?;
-        let from = version(connection, table, steps.len()).await?;
+        let found = look(connection, table).await?;
+        let from = steps_taken(&found, table, steps.len())?;
         for step in &steps[from..] {
             let step = AssertSqlSafe(for_table(step, table));
             connection.execute(sqlx::raw_sql(step)).await.map_err(classify)?;
@@ -82,32 +72,17 @@ impl Steps<Sqlite> for Upgrade<'_> {
     }
 }
 
-/// Which version of the table there is; 0 if there is none.
-async fn version(
-    connection: &mut SqliteConnection,
-    table: &str,
-    current: usize,
-) -> Result<usize, Failure> {
+/// What there is of this name.
+async fn look(connection: &mut SqliteConnection, table: &str) -> Result<Found, Failure> {
     let find = "SELECT count(*) FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type IN ('table', 'view')";
-    let tables: i64 =
-        sqlx::query_scalar(find).bind(table).fetch_one(&mut *connection).await.map_err(classify)?;
+    let tables = sqlx::query_scalar(find).bind(table).fetch_one(&mut *connection).await;
+    let tables: i64 = tables.map_err(classify)?;
     if tables == 0 {
-        return Ok(0);
+        return Ok(Found::Nothing);
     }
     let find = "SELECT version FROM dframework_session_schema WHERE table_name = ?1";
-    let version: Option<i64> =
-        sqlx::query_scalar(find).bind(table).fetch_optional(connection).await.map_err(classify)?;
-    match version.map(usize::try_from) {
-        Some(Ok(version)) if version <= current => Ok(version),
-        Some(_) => Err(Failure::Schema(format!(
-            "the table \"{table}\" is of version {} and this version of the library knows {current}: \
-             it was made by a newer one",
-            version.unwrap_or_default()
-        ))),
-        None => Err(Failure::Schema(format!(
-            "the table \"{table}\" was not made by this library: name another one"
-        ))),
-    }
+    let version = sqlx::query_scalar(find).bind(table).fetch_optional(connection).await;
+    version.map(Found::Something).map_err(classify)
 }
 
 #[cfg(test)]

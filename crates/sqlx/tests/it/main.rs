@@ -3,6 +3,7 @@
 
 mod contract;
 mod faults;
+mod home;
 mod opening;
 mod schema;
 mod sharing;

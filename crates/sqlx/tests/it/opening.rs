@@ -80,7 +80,7 @@ async fn several_make_one_database_at_the_same_time() {
 #[tokio::test]
 async fn a_url_that_names_no_file_says_what_is_wrong() {
     for (url, expected) in [
-        ("postgres://web:secret@db/app", "has the scheme postgres; this build has sqlite"),
+        ("oracle://web:secret@db/app", "has the scheme oracle; known are sqlite, postgres,"),
         ("data/sessions.db", "has the scheme none"),
         ("sqlite:", "names no file: expected sqlite://data/sessions.db"),
         ("sqlite://?mode=rwc", "names no file"),

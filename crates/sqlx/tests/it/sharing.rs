@@ -1,5 +1,6 @@
 //! Several stores on one database, as several processes have them, and pools that the application uses too.
 
+use crate::home::{homes, on_servers};
 use crate::support::{Folder, LATER, NOW, bytes, key, make, pool, save, store_on};
 use dframework_session_sqlx::{
     SqlStore,
@@ -114,6 +115,21 @@ mod the_contract_in_turns {
     acceptance_suite!(fresh);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_contract_holds_in_turns_on_every_server() {
+    for home in on_servers() {
+        for (number, case) in cases().into_iter().enumerate() {
+            let mut stores = Vec::new();
+            for _ in 0..2 {
+                let options = SqlStore::options().table(format!("sessions_{number}"));
+                stores.push(home.with(options).await);
+            }
+            let store = InTurns(stores, AtomicUsize::new(0));
+            assert_eq!(case.run(store).await, Ok(()), "on {}", home.name());
+        }
+    }
+}
+
 async fn hold_the_contract(connections: u32, options: impl Fn(&Folder) -> SqliteConnectOptions) {
     for case in cases() {
         let folder = Folder::new();
@@ -135,37 +151,41 @@ async fn the_contract_holds_without_wal_mode() {
 #[tokio::test(flavor = "multi_thread")]
 async fn several_sweepers_delete_what_has_expired_once_and_nothing_else() {
     const EXPIRED: usize = 1_000;
-    let folder = Folder::new();
-    let store = store_on(10, folder.options()).await;
-    let mut keys = (0..).map(|number: u32| {
-        let mut bytes = [0; 32];
-        bytes[..4].copy_from_slice(&number.to_be_bytes());
-        StoreKey::from_bytes(bytes)
-    });
-    for (key, expires_at) in keys.by_ref().zip([NOW; EXPIRED].into_iter().chain([LATER; 10])) {
-        store.create(&key, NewRecord::new(b"bytes", NOW, expires_at), NOW).await.unwrap();
+    for home in homes() {
+        let store = home.store().await;
+        let mut keys = (0..).map(|number: u32| {
+            let mut bytes = [0; 32];
+            bytes[..4].copy_from_slice(&number.to_be_bytes());
+            StoreKey::from_bytes(bytes)
+        });
+        for (key, expires_at) in keys.by_ref().zip([NOW; EXPIRED].into_iter().chain([LATER; 10])) {
+            store.create(&key, NewRecord::new(b"bytes", NOW, expires_at), NOW).await.unwrap();
+        }
+        let mut sweepers = Vec::new();
+        for _ in 0..4 {
+            let store = home.store().await;
+            sweepers.push(tokio::spawn(sweep(store)));
+        }
+        let mut sum = 0;
+        for sweeper in sweepers {
+            sum += sweeper.await.unwrap();
+        }
+        assert_eq!((sum, store.count(NOW).await.unwrap()), (EXPIRED, 10), "{}", home.name());
     }
-    let mut sweepers = Vec::new();
-    for _ in 0..4 {
-        let store = store_on(10, folder.options()).await;
-        sweepers.push(tokio::spawn(async move {
-            let mut sum = 0;
-            loop {
-                match store.delete_expired(NOW, 60).await.unwrap() {
-                    0 => return sum,
-                    deleted => {
-                        assert!(deleted <= 60);
-                        sum += deleted;
-                    }
-                }
-            }
-        }));
-    }
+}
+
+/// Deletes what has expired until there is nothing left, and counts it.
+async fn sweep(store: SqlStore) -> usize {
     let mut sum = 0;
-    for sweeper in sweepers {
-        sum += sweeper.await.unwrap();
+    loop {
+        match store.delete_expired(NOW, 60).await.unwrap() {
+            0 => return sum,
+            deleted => {
+                assert!(deleted <= 60);
+                sum += deleted;
+            }
+        }
     }
-    assert_eq!((sum, store.count(NOW).await.unwrap()), (EXPIRED, 10));
 }
 
 #[tokio::test]

@@ -1,0 +1,65 @@
+//! Opens a database by its URL, and takes pools of the application.
+
+use super::Postgres;
+use crate::{
+    engine::{Manner, Source, Table, lock_wait},
+    lane::reach,
+};
+use dframework_session_store::StoreError;
+use sqlx::{ConnectOptions, PgPool, postgres::PgConnectOptions};
+use std::{str::FromStr, time::Duration};
+
+/// On a pool of the application.
+pub(crate) fn over(pool: PgPool, table: String, patience: Duration) -> Table<Postgres> {
+    let database = name(&pool.connect_options());
+    Table::over(pool, database, table, patience)
+}
+
+/// A table in the database at this URL, with connections that the lanes open themselves.
+pub(crate) async fn open(
+    url: &str,
+    table: String,
+    patience: Duration,
+) -> Result<Table<Postgres>, StoreError> {
+    let options = PgConnectOptions::from_str(url).map_err(|error| {
+        StoreError::refused("the URL of the session database cannot be read").with_source(error)
+    })?;
+    let database = name(&options);
+    // Poolers know nothing of that setting, and there are no such numbers here. What is logged would hold payloads
+    // wherever values are written into statements.
+    let options = options.extra_float_digits(None).disable_statement_logging();
+    let manner = if keeps_statements(&options) { Manner::Prepared } else { Manner::Whole };
+    let options = match manner {
+        Manner::Prepared => limited(options, patience),
+        Manner::Whole => options,
+    };
+    let mut made = Table::new(Source::Own(options), database, table, patience);
+    made.manner = manner;
+    reach(&made).await?;
+    Ok(made)
+}
+
+/// The database, as it is named in errors: without user and password.
+fn name(options: &PgConnectOptions) -> String {
+    // A database that is not named is called like its user.
+    let database = options.get_database().unwrap_or_else(|| options.get_username());
+    match options.get_socket() {
+        Some(socket) => format!("{database} at {}", socket.display()),
+        None => format!("{database} at {}:{}", options.get_host(), options.get_port()),
+    }
+}
+
+/// Whether a connection may keep prepared statements. Behind a pooler that gives every transaction another
+/// connection it may not, and the URL says `statement-cache-capacity=0`.
+fn keeps_statements(options: &PgConnectOptions) -> bool {
+    let url = options.to_url_lossy();
+    !url.query_pairs().any(|(name, value)| name == "statement-cache-capacity" && value == "0")
+}
+
+/// A server goes on with a statement whose caller has gone, so it is told when to give up.
+fn limited(options: PgConnectOptions, patience: Duration) -> PgConnectOptions {
+    let (lock, all) = (lock_wait(patience).as_millis(), patience.as_millis());
+    let set = options.get_options().unwrap_or_default().to_owned();
+    let limits = [("lock_timeout", lock), ("statement_timeout", all)];
+    options.options(limits.into_iter().filter(|(name, _)| !set.contains(name)))
+}
