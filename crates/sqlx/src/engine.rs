@@ -27,6 +27,8 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
     /// How long a connection may be silent before it is asked whether it is still there, where something is to be
     /// written. A connection that dies with a statement on its way leaves nobody knowing whether it was carried out.
     const SILENCE: Option<Duration>;
+    /// Which writes go together.
+    const COMPANY: Company = Company::Any;
 
     /// With its own statements for a table.
     fn new(writer: &Writer<'_>) -> Self;
@@ -124,6 +126,15 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
 
     /// What makes the table of the current version where there is none.
     fn schema_sql(table: &str) -> String;
+}
+
+/// Which writes go together.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Company {
+    /// All, in one transaction.
+    Any,
+    /// Those of one kind, in one statement.
+    Alike,
 }
 
 pub(crate) type Connection<E> = <<E as Engine>::Db as Database>::Connection;

@@ -109,11 +109,13 @@ impl<E: Engine> Lane<E> {
 
     async fn serve_all<C: Serve>(&mut self, mut calls: Vec<C>) {
         calls.retain(|call| call.waiting().take());
-        while calls.len() > 1 {
-            calls = self.serve_together(calls).await;
-        }
-        for call in calls {
-            call.serve_alone(self).await;
+        for mut calls in C::groups(calls, E::COMPANY) {
+            while calls.len() > 1 {
+                calls = self.serve_together(calls).await;
+            }
+            for call in calls {
+                call.serve_alone(self).await;
+            }
         }
     }
 

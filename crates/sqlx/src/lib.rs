@@ -27,12 +27,12 @@
 //! # Lanes
 //!
 //! Connections are held, not checked out for each call: a *lane* is a task with a connection of its own. Reads and
-//! writes have lanes of their own: two and two, for SQLite two and one. A call takes an idle lane at once, and waits while all are
-//! busy. A call that is dropped while it waits is never carried out; one that is being carried out is carried out whole.
+//! writes have lanes of their own: two and two, for SQLite two and one. A call takes an idle lane at once, and waits
+//! while all are busy. A call that is dropped while it waits is never carried out; one that is being carried out is carried out whole.
 //!
 //! A lane that becomes free takes all that wait, up to [`Options::largest_batch`]: loads as one statement, which reads a
-//! key once for all who asked for it; creates, commits, touches and ends as one transaction, so that they share one wait
-//! for the disk. So a busy store does more with less, and on an idle one nobody waits for company. A batch writes a key
+//! key once for all who asked for it; creates, commits, touches and ends as one transaction, and on PostgreSQL as one
+//! statement for each kind, so that they share one wait for the disk. So a busy store does more with less, and on an idle one nobody waits for company. A batch writes a key
 //! once, a second call for it waits for the next one; several touches of a record are one. Where one call of a batch cannot
 //! be carried out, the others are. Answers are given after the commit of the whole batch.
 //!

@@ -2,14 +2,14 @@
 
 use crate::{
     calls::{Commit, Create, End, Load, Read, Write},
-    engine::{Connection, Engine, Steps, Table},
+    engine::{Company, Connection, Engine, Steps, Table},
     failure::{Access, Failure, taken},
     lanes::{Job, Waiting},
     operations::{Operation, insert},
     sql::Value,
 };
 use dframework_session_store::{Loaded, Outcome, StoreError, StoreKey, Timestamp, Version};
-use std::{error::Error, fmt, sync::Arc};
+use std::{error::Error, fmt, mem::discriminant, sync::Arc};
 use tokio::time::Instant;
 
 /// Something that a lane carries out, again where that makes sense.
@@ -89,6 +89,9 @@ pub(crate) trait Together: Sized + Send + Sync {
     fn answer(calls: Vec<Self>, answers: Self::Answers);
 
     fn fail(self, error: StoreError);
+
+    /// Which of them go together in a database that has this to say about it.
+    fn groups(calls: Vec<Self>, company: Company) -> Vec<Vec<Self>>;
 }
 
 /// Each key once, in order.
@@ -162,6 +165,10 @@ impl Together for Read {
             Self::Scan(job) => job.answer(Err(error)),
         }
     }
+
+    fn groups(calls: Vec<Self>, _: Company) -> Vec<Vec<Self>> {
+        vec![calls]
+    }
 }
 
 /// One of several writes, each at a key of its own.
@@ -210,7 +217,7 @@ impl<E: Engine> Steps<E> for OneByOne<'_> {
 }
 
 impl Writing<'_> {
-    fn key(&self) -> &StoreKey {
+    pub(crate) fn key(&self) -> &StoreKey {
         match self {
             Self::Create(create) => &create.key,
             Self::Commit(commit) => &commit.key,
@@ -334,6 +341,23 @@ impl Together for Write {
             Self::EndOwnedBy(job) => job.answer(Err(error)),
             Self::Migrate(job) => job.answer(Err(error)),
         }
+    }
+
+    fn groups(calls: Vec<Self>, company: Company) -> Vec<Vec<Self>> {
+        if company == Company::Any {
+            return vec![calls];
+        }
+        let mut groups: Vec<Vec<Self>> = Vec::new();
+        for call in calls {
+            let alike = |group: &&mut Vec<Self>| {
+                group.first().is_some_and(|first| discriminant(first) == discriminant(&call))
+            };
+            match groups.iter_mut().find(alike) {
+                Some(group) => group.push(call),
+                None => groups.push(vec![call]),
+            }
+        }
+        groups
     }
 }
 
