@@ -1,6 +1,7 @@
 //! Where a test keeps its sessions: a database of its own, on every engine that this machine has.
 
 use crate::support::{self, Folder};
+use ::servers::{Database, Engine, Server};
 use dframework_session_sqlx::{
     Options, Pool, SqlStore,
     sqlx::{
@@ -8,7 +9,6 @@ use dframework_session_sqlx::{
         SqliteConnection, mysql::MySqlPoolOptions, postgres::PgPoolOptions,
     },
 };
-use servers::{Database, Engine, Server};
 
 /// A database of one test, gone when it is over.
 pub(crate) enum Home {
@@ -58,6 +58,27 @@ impl Home {
         match self {
             Self::Sqlite(folder) => folder.url(),
             Self::Postgres(database) | Self::MariaDb(database) => database.url(),
+        }
+    }
+
+    /// Where another database of the same server would be.
+    pub(crate) fn url_of(&self, database: &str) -> String {
+        self.url().replace(&self.database(), database)
+    }
+
+    /// The database as another user finds it, whom the server trusts.
+    pub(crate) fn url_for(&self, user: &str) -> String {
+        let url = self.url();
+        let (scheme, rest) = url.split_once("://").unwrap();
+        let host = rest.split_once('@').map_or(rest, |(_, host)| host);
+        format!("{scheme}://{user}@{host}")
+    }
+
+    /// The name of the database on its server.
+    pub(crate) fn database(&self) -> String {
+        match self {
+            Self::Sqlite(_) => String::new(),
+            Self::Postgres(database) | Self::MariaDb(database) => database.name().to_owned(),
         }
     }
 

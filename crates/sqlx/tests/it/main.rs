@@ -4,8 +4,11 @@
 mod contract;
 mod faults;
 mod home;
+mod lost;
+mod moving;
 mod opening;
 mod schema;
+mod servers;
 mod sharing;
 mod support;
 mod together;
