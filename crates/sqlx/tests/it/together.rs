@@ -324,16 +324,15 @@ async fn batches_at_the_same_rows_never_wait_for_each_other_in_a_circle() {
         let database = server.database();
         let first = SqlStore::open(&database.url()).await.unwrap();
         first.migrate().await.unwrap();
+        let second = SqlStore::open(&database.url()).await.unwrap();
         for number in 0..40 {
             make(&first, key(number), b"bytes").await.unwrap();
         }
         let commits: Arc<[AtomicU64; 40]> = Arc::new(std::array::from_fn(|_| AtomicU64::new(0)));
         let mut tasks = Vec::new();
         for task in 0..40_u8 {
-            let store = match task % 2 {
-                0 => first.clone(),
-                _ => SqlStore::open(&database.url()).await.unwrap(),
-            };
+            // Each store batches by itself, as two processes do.
+            let store = if task % 2 == 0 { first.clone() } else { second.clone() };
             let commits = commits.clone();
             tasks.push(tokio::spawn(async move {
                 for step in 0..40_u8 {
@@ -363,15 +362,80 @@ async fn batches_at_the_same_rows_never_wait_for_each_other_in_a_circle() {
             let commits = commits[usize::from(number)].load(Ordering::Relaxed);
             assert_eq!(stored.version, Version(commits + 1), "{engine:?}");
         }
-        let circles = match engine {
-            Engine::Postgres => server.log().matches("deadlock").count().to_string(),
-            _ => server.ask(
-                "SELECT variable_value FROM information_schema.global_status \
-                 WHERE variable_name = 'INNODB_DEADLOCKS'",
-            ),
-        };
-        assert_eq!(circles, "0", "{engine:?}");
+        assert_eq!(circles(&server, engine), "0", "{engine:?}");
         assert!(!server.log().contains("due to lock timeout"), "{}", server.log());
+    }
+}
+
+/// Waits until this many connections of a server wait for a row. Nothing here runs for a minute.
+async fn until_some_wait(home: &Home, many: usize) {
+    let look = match home {
+        Home::Postgres(_) => {
+            "SELECT pid::text FROM pg_stat_activity \
+             WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        }
+        _ => {
+            "SELECT CAST(seq AS CHAR) FROM seq_1_to_9 WHERE seq <= \
+             (SELECT CAST(variable_value AS INTEGER) FROM information_schema.global_status \
+             WHERE variable_name = 'INNODB_ROW_LOCK_CURRENT_WAITS')"
+        }
+    };
+    let mut looking = home.connect().await;
+    let waited =
+        tokio::time::timeout(LONG, async { while looking.ask(look).await.len() < many {} });
+    assert!(waited.await.is_ok(), "{many} wait for nothing");
+}
+
+#[tokio::test]
+async fn batches_of_two_processes_take_their_rows_in_one_order() {
+    for engine in [Engine::Postgres, Engine::MariaDb] {
+        let Some(server) = Server::start(engine) else { continue };
+        let home = match engine {
+            Engine::Postgres => Home::Postgres(server.database()),
+            _ => Home::MariaDb(server.database()),
+        };
+        drop(with_forty(&home, LONG).await);
+        // On pools, whose statements wait until the server itself finds that they wait for each other.
+        let [one, other] = [(); 2].map(|()| {
+            let options = SqlStore::options().busy_timeout(LONG);
+            options.over(home.pool(10)).unwrap()
+        });
+        // Somebody has a row in the middle, so that a batch stands there with half of its rows in its hands.
+        let mut holding = home.connect().await;
+        let middle = match engine {
+            Engine::Postgres => "decode(repeat('14', 32), 'hex')",
+            _ => "UNHEX(REPEAT('14', 32))",
+        };
+        let key_column = if engine == Engine::Postgres { "key" } else { "`key`" };
+        holding
+            .run(&format!(
+                "BEGIN; SELECT version FROM sessions WHERE {key_column} = {middle} FOR UPDATE"
+            ))
+            .await;
+        let forwards = wait((0..40).map(|number| save(&one, key(number), 1, b"one"))).await;
+        until_some_wait(&home, 1).await;
+        let backwards =
+            wait((0..40).rev().map(|number| save(&other, key(number), 1, b"other"))).await;
+        until_some_wait(&home, 2).await;
+        holding.run("COMMIT").await;
+        for saved in all(forwards).await {
+            assert_eq!(saved.unwrap(), Outcome::Committed(Version(2)), "{engine:?}");
+        }
+        for saved in all(backwards).await {
+            assert_eq!(saved.unwrap(), Outcome::Conflict, "{engine:?}");
+        }
+        assert_eq!(circles(&server, engine), "0", "{engine:?}");
+    }
+}
+
+/// How often calls have waited for each other in a circle.
+fn circles(server: &Server, engine: Engine) -> String {
+    match engine {
+        Engine::Postgres => server.log().matches("deadlock detected").count().to_string(),
+        _ => server.ask(
+            "SELECT variable_value FROM information_schema.global_status \
+             WHERE variable_name = 'INNODB_DEADLOCKS'",
+        ),
     }
 }
 
