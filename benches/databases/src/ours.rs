@@ -51,7 +51,7 @@ async fn application(
         let pool = pool.connect_with(quiet(MySqlConnectOptions::from_str(&task.database)?, task));
         let pool = pool.await?;
         let app = routes(options.over(pool.clone())?).await?;
-        let copy = "INSERT INTO sessions SELECT UNHEX(SHA2(RAND(), 256)), \
+        let copy = "INSERT INTO sessions SELECT UNHEX(SHA2(seq, 256)), \
              version, created, expires_at, owner, meta, payload \
              FROM seq_1_to_100000, (SELECT * FROM sessions LIMIT 1) AS one";
         sqlx::query(copy).execute(&pool).await?;

@@ -47,7 +47,7 @@ async fn application(task: &Task) -> Result<Router, Box<dyn Error>> {
         let app = routes(store).await?;
         let copy = format!(
             "INSERT INTO `{schema}`.session \
-             SELECT LEFT(SHA2(RAND(), 256), 22), data, expiry_date FROM seq_1_to_100000, \
+             SELECT LEFT(SHA2(seq, 256), 22), data, expiry_date FROM seq_1_to_100000, \
              (SELECT * FROM `{schema}`.session LIMIT 1) AS one"
         );
         sqlx::query(&copy).execute(&pool).await?;
