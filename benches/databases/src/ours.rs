@@ -1,4 +1,4 @@
-//! This library with its store for SQLite, on the course.
+//! This library with its store, on the course.
 
 use axum::{Router, routing::get};
 use course::{ENTRIES, OTHERS, Task};
@@ -7,7 +7,9 @@ use dframework_session::{
     database::{
         SqlStore,
         sqlx::{
-            self, ConnectOptions, SqlitePool,
+            self, ConnectOptions,
+            mysql::{MySqlConnectOptions, MySqlPoolOptions},
+            postgres::{PgConnectOptions, PgPoolOptions},
             sqlite::{
                 SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
             },
@@ -15,31 +17,72 @@ use dframework_session::{
     },
     tower::SessionLayer,
 };
+use std::str::FromStr;
 
 pub(crate) fn run(arguments: &[String]) -> Result<(), Box<dyn std::error::Error>> {
+    let [largest_batch, arguments @ ..] = arguments else { return Err("expected a number".into()) };
+    let largest_batch = largest_batch.parse()?;
     let task = Task::parse(arguments)?;
     tokio::runtime::Runtime::new()?.block_on(async {
-        let app = application(&task).await?;
+        let app = application(&task, largest_batch).await?;
         course::run(app).await
     })
 }
 
-/// On a pool, since what opens a URL waits for the disk always, and tells of no statements.
-async fn application(task: &Task) -> Result<Router, Box<dyn std::error::Error>> {
+/// On a pool, since what opens the URL of a file waits for the disk always, and what opens any tells of no statements.
+async fn application(
+    task: &Task,
+    largest_batch: usize,
+) -> Result<Router, Box<dyn std::error::Error>> {
+    let options = SqlStore::options().largest_batch(largest_batch);
+    if task.database.starts_with("postgres:") {
+        let pool = PgPoolOptions::new();
+        let pool = pool.connect_with(quiet(PgConnectOptions::from_str(&task.database)?, task));
+        let pool = pool.await?;
+        let app = routes(options.over(pool.clone())?).await?;
+        let copy = "INSERT INTO sessions SELECT decode(md5(random()::text) || md5(random()::text), 'hex'), \
+             version, created, expires_at, owner, meta, payload \
+             FROM generate_series(1, $1), (SELECT * FROM sessions LIMIT 1) AS one";
+        sqlx::query(copy).bind(i64::from(OTHERS)).execute(&pool).await?;
+        return Ok(app);
+    }
+    if task.database.starts_with("mysql:") {
+        let pool = MySqlPoolOptions::new();
+        let pool = pool.connect_with(quiet(MySqlConnectOptions::from_str(&task.database)?, task));
+        let pool = pool.await?;
+        let app = routes(options.over(pool.clone())?).await?;
+        let copy = "INSERT INTO sessions SELECT UNHEX(SHA2(seq, 256)), \
+             version, created, expires_at, owner, meta, payload \
+             FROM seq_1_to_100000, (SELECT * FROM sessions LIMIT 1) AS one";
+        sqlx::query(copy).execute(&pool).await?;
+        return Ok(app);
+    }
     let synchronous = match &*task.synchronous {
         "full" => SqliteSynchronous::Full,
         _ => SqliteSynchronous::Normal,
     };
-    let mut options = SqliteConnectOptions::new()
-        .filename(&task.file)
+    let connect = SqliteConnectOptions::new()
+        .filename(&task.database)
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(synchronous);
-    if !task.is_counted {
-        options = options.disable_statement_logging();
-    }
-    let pool = SqlitePoolOptions::new().connect_with(options).await?;
-    let store = SqlStore::new(pool.clone());
+    let pool = SqlitePoolOptions::new().connect_with(quiet(connect, task)).await?;
+    let app = routes(options.over(pool.clone())?).await?;
+    let copy = "INSERT INTO sessions \
+         WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < ?1) \
+         SELECT randomblob(32), version, created, expires_at, owner, meta, payload FROM number, \
+         (SELECT * FROM sessions LIMIT 1)";
+    sqlx::query(copy).bind(OTHERS).execute(&pool).await?;
+    Ok(app)
+}
+
+/// Tells of statements only where they are counted.
+fn quiet<C: ConnectOptions>(options: C, task: &Task) -> C {
+    if task.is_counted { options } else { options.disable_statement_logging() }
+}
+
+/// The application, and one session that a request has made.
+async fn routes(store: SqlStore) -> Result<Router, Box<dyn std::error::Error>> {
     store.migrate().await?;
     let sessions = Sessions::from_store(store, &Config::new())?;
     let app = Router::new()
@@ -47,19 +90,8 @@ async fn application(task: &Task) -> Result<Router, Box<dyn std::error::Error>> 
         .route("/read", get(read))
         .route("/write", get(read_and_write))
         .layer(SessionLayer::new(sessions));
-    fill(&pool, app.clone()).await?;
+    course::visit(app.clone()).await?;
     Ok(app)
-}
-
-/// Copies of one session that a request has made.
-async fn fill(pool: &SqlitePool, app: Router) -> Result<(), Box<dyn std::error::Error>> {
-    course::visit(app).await?;
-    let copy = "INSERT INTO sessions \
-         WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < ?1) \
-         SELECT randomblob(32), version, created, expires_at, owner, meta, payload FROM number, \
-         (SELECT * FROM sessions LIMIT 1)";
-    sqlx::query(copy).bind(OTHERS).execute(pool).await?;
-    Ok(())
 }
 
 async fn begin() -> Result<&'static str, Error> {

@@ -5,7 +5,6 @@ use std::{
     io::{BufRead, BufReader, Write},
     path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
 };
 
 pub(crate) struct Process {
@@ -21,20 +20,17 @@ pub(crate) struct Measured {
 }
 
 impl Process {
-    /// Starts it on a database of its own, and waits until that is filled.
+    /// Starts it on a database, and waits until that is filled.
     pub(crate) fn start(
         program: &Path,
         arguments: &[&str],
-        folder: &Path,
+        database: &str,
         synchronous: &str,
         how: &str,
     ) -> Result<Self, Box<dyn Error>> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let mut child = Command::new(program)
             .args(arguments)
-            .arg(folder.join(format!("{number}.db")))
-            .args([synchronous, how])
+            .args([database, synchronous, how])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;

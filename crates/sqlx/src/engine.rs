@@ -8,6 +8,7 @@ use crate::{
     failure::Failure,
     sql::{Dialect, Sql, Value, Writer},
     statements::Statements,
+    together::{OneByOne, Writing},
     wire::Wire,
 };
 use dframework_session_store::{Outcome, StoreKey, Timestamp, Tombstone};
@@ -26,6 +27,8 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
     /// How long a connection may be silent before it is asked whether it is still there, where something is to be
     /// written. A connection that dies with a statement on its way leaves nobody knowing whether it was carried out.
     const SILENCE: Option<Duration>;
+    /// Which writes go together.
+    const COMPANY: Company = Company::Any;
 
     /// With its own statements for a table.
     fn new(writer: &Writer<'_>) -> Self;
@@ -88,6 +91,20 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
         async move { transaction(table, connection, Move { commit, version, to }).await }
     }
 
+    /// Writes at several keys, whole or not at all. Gives the number of rows that each has met.
+    fn write_together(
+        table: &Table<Self>,
+        connection: &mut Connection<Self>,
+        writings: &[Writing<'_>],
+    ) -> impl Future<Output = Result<Vec<u64>, Failure>> + Send {
+        async move {
+            match writings {
+                [one] => Ok(vec![one.carry_out(table, connection).await?]),
+                _ => transaction(table, connection, OneByOne(writings)).await,
+            }
+        }
+    }
+
     fn end_owned_by(
         table: &Table<Self>,
         connection: &mut Connection<Self>,
@@ -109,6 +126,15 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
 
     /// What makes the table of the current version where there is none.
     fn schema_sql(table: &str) -> String;
+}
+
+/// Which writes go together.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Company {
+    /// All, in one transaction.
+    Any,
+    /// Those of one kind, in one statement.
+    Alike,
 }
 
 pub(crate) type Connection<E> = <<E as Engine>::Db as Database>::Connection;

@@ -93,6 +93,25 @@ impl Failure {
         Self::ConnectionLost(Box::new(self))
     }
 
+    /// Whether nothing was done, perhaps for the sake of one of several calls, so that each is to be tried by itself.
+    pub(crate) fn may_be_of_one_call(&self) -> bool {
+        match self {
+            Self::Taken
+            | Self::Full(_)
+            | Self::NoTable(_)
+            | Self::Refused { .. }
+            | Self::Unreadable(_)
+            | Self::Schema(_) => true,
+            Self::ConnectionLost(failure) => failure.may_be_of_one_call(),
+            _ => false,
+        }
+    }
+
+    /// Whether nothing was done, for a reason that may be over soon.
+    pub(crate) fn may_pass(&self) -> bool {
+        self.next(Access::Writes) == Next::Again || matches!(self, Self::NoConnection)
+    }
+
     /// Whether the connection is as it was before the call. Any other is closed: no transaction may be left open.
     pub(crate) fn leaves_the_connection_whole(&self) -> bool {
         matches!(self, Self::Busy(_) | Self::Taken | Self::Unreadable(_) | Self::Schema(_))
@@ -105,7 +124,7 @@ impl Failure {
             Self::Busy(source) => {
                 StoreError::unavailable(that("is locked by somebody else")).with_source(source)
             }
-            Self::Taken => StoreError::refused("the key of a new record is taken"),
+            Self::Taken => taken(),
             Self::Full(source) => {
                 StoreError::full(that("has no room, or its disk is full")).with_source(source)
             }
@@ -141,6 +160,11 @@ impl Failure {
             Self::Unanswered => in_doubt(that("did not answer in time"), access),
         }
     }
+}
+
+/// What whoever makes a record at a key that there is already is told.
+pub(crate) fn taken() -> StoreError {
+    StoreError::refused("the key of a new record is taken")
 }
 
 /// An error of which nobody knows what it leaves done, unless nothing was to be done.

@@ -1,4 +1,4 @@
-//! A lane: a task that holds a connection and carries calls out on it, one after the other.
+//! A lane: a task that holds a connection and carries calls out on it, those that wait together as one.
 //!
 //! What it takes is carried out whole. What was not done for a reason that passes is tried again while its caller still
 //! waits. A connection that has failed is closed, and the next call opens another one.
@@ -9,10 +9,12 @@ use crate::{
     failure::{Access, Failure, Next},
     lanes::{Job, Queue},
     operations::Operation,
+    party::Call,
+    together::{Joint, Task, Together, copies},
 };
 use dframework_session_store::StoreError;
 use sqlx::{ConnectOptions, Connection as _, pool::CloseEvent};
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 use tokio::{
     runtime::Handle,
     time::{Instant, sleep, timeout_at},
@@ -47,10 +49,10 @@ impl<E: Engine> Backend for Table<E> {
 
     fn start(self: Arc<Self>, runtime: &Handle, reads: Queue<Read>, writes: Queue<Write>) {
         for _ in 0..E::LANES.0 {
-            runtime.spawn(Lane::new(self.clone()).read(reads.clone()));
+            runtime.spawn(Lane::new(self.clone()).work(reads.clone()));
         }
         for _ in 0..E::LANES.1 {
-            runtime.spawn(Lane::new(self.clone()).write(writes.clone()));
+            runtime.spawn(Lane::new(self.clone()).work(writes.clone()));
         }
     }
 }
@@ -75,38 +77,19 @@ impl<E: Engine> Lane<E> {
         Self { table, link: None, closed, heard: Instant::now() }
     }
 
-    /// Carries out what reads, until the store has gone.
-    async fn read(mut self, queue: Queue<Read>) {
-        while let Some(call) = self.next(&queue).await {
-            match call {
-                Read::Load(job) => self.serve(job).await,
-                Read::Find(job) => self.serve(job).await,
-                Read::OwnedBy(job) => self.serve(job).await,
-                Read::Count(job) => self.serve(job).await,
-                Read::Scan(job) => self.serve(job).await,
+    /// Carries out what waits, until the store has gone.
+    async fn work<C: Serve>(mut self, queue: Queue<C>) {
+        while let Some(calls) = self.next(&queue).await {
+            self.serve_all(calls).await;
+            if let Source::Pool(_, Custody::Borrowed) = self.table.source {
+                self.link = None;
             }
         }
         self.close().await;
     }
 
-    /// Carries out what writes, until the store has gone.
-    async fn write(mut self, queue: Queue<Write>) {
-        while let Some(call) = self.next(&queue).await {
-            match call {
-                Write::Create(job) => self.serve(job).await,
-                Write::Commit(job) => self.serve(job).await,
-                Write::Touch(job) => self.serve(job).await,
-                Write::End(job) => self.serve(job).await,
-                Write::DeleteExpired(job) => self.serve(job).await,
-                Write::EndOwnedBy(job) => self.serve(job).await,
-                Write::Migrate(job) => self.serve(job).await,
-            }
-        }
-        self.close().await;
-    }
-
-    /// The next call. Whoever closes the pool waits for its connections, so one that is idle goes back.
-    async fn next<C>(&mut self, queue: &Queue<C>) -> Option<C> {
+    /// The next calls. Whoever closes the pool waits for its connections, so one that is idle goes back.
+    async fn next<C: Call>(&mut self, queue: &Queue<C>) -> Option<Vec<C>> {
         if let Some(closed) = &mut self.closed {
             match closed.do_until(queue.next()).await {
                 Ok(call) => return call,
@@ -124,59 +107,93 @@ impl<E: Engine> Lane<E> {
         }
     }
 
-    async fn serve<O: Operation>(&mut self, job: Job<O, O::Answer>) {
-        if !job.take() {
-            return;
+    async fn serve_all<C: Serve>(&mut self, mut calls: Vec<C>) {
+        calls.retain(|call| call.waiting().take());
+        for mut calls in C::groups(calls, E::COMPANY) {
+            while calls.len() > 1 {
+                calls = self.serve_together(calls).await;
+            }
+            for call in calls {
+                call.serve_alone(self).await;
+            }
         }
-        let answer = self.carry_out(&job).await;
-        if let Source::Pool(_, Custody::Borrowed) = self.table.source {
-            self.link = None;
-        }
-        job.answer(answer);
     }
 
-    /// Carries a call out, again and again while that makes sense, for as long as its caller may wait.
-    async fn carry_out<O: Operation>(
+    /// Carries calls out together and answers them. Gives back those for which there is time to try again.
+    async fn serve_together<C: Serve>(&mut self, calls: Vec<C>) -> Vec<C> {
+        let carried_out = self.carry_out(&Joint::new(&calls)).await;
+        let failure = match carried_out {
+            Ok(answers) => {
+                C::answer(calls, answers);
+                return Vec::new();
+            }
+            Err(failure) => failure,
+        };
+        if failure.may_be_of_one_call() {
+            // Nothing was done, and whoever is to blame is not to harm the others.
+            for call in calls {
+                call.serve_alone(self).await;
+            }
+            return Vec::new();
+        }
+        let (now, may_pass) = (Instant::now(), failure.may_pass());
+        let error = copies(failure.into_error(&self.table.database, &self.table.name, C::ACCESS));
+        let may_wait = |call: &C| may_pass && call.waiting().deadline() > now;
+        let (again, late): (Vec<_>, Vec<_>) = calls.into_iter().partition(may_wait);
+        for call in late {
+            call.fail(error());
+        }
+        again
+    }
+
+    async fn serve<O: Operation>(&mut self, job: Job<O, O::Answer>) {
+        let answer = self.carry_out(&job).await;
+        let (database, table) = (&self.table.database, &self.table.name);
+        job.answer(answer.map_err(|failure| failure.into_error(database, table, O::ACCESS)));
+    }
+
+    /// Carries something out, again and again while somebody else is in the way, for as long as its callers may wait.
+    async fn carry_out<T: Task>(
         &mut self,
-        job: &Job<O, O::Answer>,
-    ) -> Result<O::Answer, StoreError> {
-        let table = self.table.clone();
+        task: &T,
+    ) -> Result<<T::Operation as Operation>::Answer, Failure> {
         let mut once = Some(());
         loop {
-            let failure = match self.attempt(job).await {
+            let failure = match self.attempt(task).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
             if !failure.leaves_the_connection_whole() {
                 self.give_up_the_connection();
             }
-            let may_wait = Instant::now() < job.deadline() && !job.is_abandoned();
-            let again = match failure.next(O::ACCESS) {
+            let may_wait = Instant::now() < task.deadline() && !task.is_abandoned();
+            let again = match failure.next(<T::Operation as Operation>::ACCESS) {
                 Next::Again => true,
                 Next::Once => once.take().is_some(),
                 Next::Stop => false,
             };
             if !(again && may_wait) {
-                return Err(failure.into_error(&table.database, &table.name, O::ACCESS));
+                return Err(failure);
             }
             // The database has waited already where waiting helps; this is for where it refuses at once.
             sleep(Duration::from_millis(1)).await;
         }
     }
 
-    /// Carries a call out once.
-    async fn attempt<O: Operation>(
+    /// Carries it out once.
+    async fn attempt<T: Task>(
         &mut self,
-        job: &Job<O, O::Answer>,
-    ) -> Result<O::Answer, Failure> {
+        task: &T,
+    ) -> Result<<T::Operation as Operation>::Answer, Failure> {
         let table = self.table.clone();
-        let connection = self.connection(job.deadline(), O::ACCESS).await?;
-        let running = job.operation().run(&table, connection);
-        let answer = match O::ACCESS {
+        let access = <T::Operation as Operation>::ACCESS;
+        let connection = self.connection(task.deadline(), access).await?;
+        let running = task.operation().run(&table, connection);
+        let answer = match access {
             Access::Rebuilds => running.await,
             // A little longer than the database itself waits, since its answer says what was done.
             Access::Reads | Access::Writes => {
-                let answered = timeout_at(job.deadline() + table.patience / 5, running).await;
+                let answered = timeout_at(task.deadline() + table.patience / 5, running).await;
                 answered.unwrap_or(Err(Failure::Unanswered))
             }
         };
@@ -211,6 +228,38 @@ impl<E: Engine> Lane<E> {
             None => connect(&self.table, deadline).await?,
         };
         Ok(self.link.insert(link).connection())
+    }
+}
+
+/// Calls that a lane serves.
+trait Serve: Call + Together + 'static {
+    /// Carries it out and answers it.
+    fn serve_alone<E: Engine>(self, lane: &mut Lane<E>) -> impl Future<Output = ()> + Send;
+}
+
+impl Serve for Read {
+    async fn serve_alone<E: Engine>(self, lane: &mut Lane<E>) {
+        match self {
+            Self::Load(job) => lane.serve(job).await,
+            Self::Find(job) => lane.serve(job).await,
+            Self::OwnedBy(job) => lane.serve(job).await,
+            Self::Count(job) => lane.serve(job).await,
+            Self::Scan(job) => lane.serve(job).await,
+        }
+    }
+}
+
+impl Serve for Write {
+    async fn serve_alone<E: Engine>(self, lane: &mut Lane<E>) {
+        match self {
+            Self::Create(job) => lane.serve(job).await,
+            Self::Commit(job) => lane.serve(job).await,
+            Self::Touch(job) => lane.serve(job).await,
+            Self::End(job) => lane.serve(job).await,
+            Self::DeleteExpired(job) => lane.serve(job).await,
+            Self::EndOwnedBy(job) => lane.serve(job).await,
+            Self::Migrate(job) => lane.serve(job).await,
+        }
     }
 }
 

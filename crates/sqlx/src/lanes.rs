@@ -2,10 +2,12 @@
 //!
 //! A call waits in the queue of its lanes until one of them takes it. It can be withdrawn until then, and is carried
 //! out whole from then on, whatever becomes of its caller: no transaction is left open by somebody who goes. A lane
-//! takes one call at a time; a batch would be to take all that wait.
+//! that becomes free takes all that wait and may go together.
 
+use crate::party::Call;
 use dframework_session_store::StoreError;
 use std::{
+    collections::VecDeque,
     sync::{
         Arc,
         atomic::{AtomicU8, Ordering},
@@ -13,7 +15,11 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{Mutex, mpsc, oneshot},
+    sync::{
+        Mutex,
+        mpsc::{self, error::TrySendError},
+        oneshot,
+    },
     time::{Instant, timeout_at},
 };
 
@@ -28,24 +34,35 @@ pub(crate) struct Job<O, A> {
     reply: oneshot::Sender<Result<A, StoreError>>,
 }
 
-impl<O, A> Job<O, A> {
+/// A caller that waits, whatever for.
+pub(crate) trait Waiting {
     /// Takes the call, unless its caller has gone or has withdrawn it. From then on it counts as carried out.
-    pub(crate) fn take(&self) -> bool {
+    fn take(&self) -> bool;
+
+    /// Whether nobody waits for the answer any more.
+    fn is_abandoned(&self) -> bool;
+
+    /// Until when the caller can be told that nothing was done.
+    fn deadline(&self) -> Instant;
+}
+
+impl<O, A> Waiting for Job<O, A> {
+    fn take(&self) -> bool {
         !self.is_abandoned() && self.ticket.pass_to(TAKEN)
     }
 
-    /// Whether nobody waits for the answer any more.
-    pub(crate) fn is_abandoned(&self) -> bool {
+    fn is_abandoned(&self) -> bool {
         self.reply.is_closed()
     }
 
+    fn deadline(&self) -> Instant {
+        self.deadline
+    }
+}
+
+impl<O, A> Job<O, A> {
     pub(crate) fn operation(&self) -> &O {
         &self.operation
-    }
-
-    /// Until when the caller can be told that nothing was done.
-    pub(crate) fn deadline(&self) -> Instant {
-        self.deadline
     }
 
     pub(crate) fn answer(self, answer: Result<A, StoreError>) {
@@ -78,24 +95,67 @@ impl<C> Clone for Entrance<C> {
 }
 
 /// Where lanes take them.
-pub(crate) struct Queue<C>(Arc<Mutex<mpsc::Receiver<C>>>);
+pub(crate) struct Queue<C> {
+    waiting: Arc<Mutex<Line<C>>>,
+    /// How many calls go together at most.
+    most: usize,
+}
+
+/// The calls that wait, those that came first in front.
+struct Line<C> {
+    /// Those that could not go with the ones before them. No more than [`MOST_WAITING`].
+    passed: VecDeque<C>,
+    coming: mpsc::Receiver<C>,
+}
 
 impl<C> Clone for Queue<C> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        Self { waiting: self.waiting.clone(), most: self.most }
     }
 }
 
-/// A queue for calls of one kind.
-pub(crate) fn queue<C>() -> (Entrance<C>, Queue<C>) {
-    let (sender, receiver) = mpsc::channel(MOST_WAITING);
-    (Entrance(sender), Queue(Arc::new(Mutex::new(receiver))))
+/// A queue for calls of one kind, of which so many go together at most.
+pub(crate) fn queue<C>(most: usize) -> (Entrance<C>, Queue<C>) {
+    let (sender, coming) = mpsc::channel(MOST_WAITING);
+    let waiting = Arc::new(Mutex::new(Line { passed: VecDeque::new(), coming }));
+    (Entrance(sender), Queue { waiting, most })
 }
 
-impl<C> Queue<C> {
-    /// The next call. `None` once the store has gone and nothing waits any more.
-    pub(crate) async fn next(&self) -> Option<C> {
-        self.0.lock().await.recv().await
+impl<C: Call> Queue<C> {
+    /// The next call, and those that wait and may go with it. `None` once the store has gone and nothing waits any more.
+    pub(crate) async fn next(&self) -> Option<Vec<C>> {
+        let mut line = self.waiting.lock().await;
+        let first = match line.passed.pop_front() {
+            Some(first) => first,
+            None => line.coming.recv().await?,
+        };
+        // From here on nobody waits, so no call is lost where this future is.
+        Some(line.with_others(first, self.most))
+    }
+}
+
+impl<C: Call> Line<C> {
+    fn with_others(&mut self, first: C, most: usize) -> Vec<C> {
+        let mut party = C::Party::default();
+        let goes_alone = !first.join(&mut party);
+        let mut together = vec![first];
+        if goes_alone {
+            return together;
+        }
+        let mut passed = VecDeque::new();
+        while together.len() < most && passed.len() < MOST_WAITING {
+            let next = self.passed.pop_front().or_else(|| self.coming.try_recv().ok());
+            let Some(call) = next else { break };
+            if call.join(&mut party) {
+                together.push(call);
+            } else {
+                passed.push_back(call);
+            }
+        }
+        // They go before all that is left.
+        passed.append(&mut self.passed);
+        self.passed = passed;
+        together
     }
 }
 
@@ -117,10 +177,14 @@ impl<C> Entrance<C> {
         let deadline = Instant::now() + patience;
         let (ticket, (reply, mut answer)) = (Ticket::default(), oneshot::channel());
         let job = wrap(Job { operation, deadline, ticket: ticket.clone(), reply });
-        match timeout_at(deadline, self.0.send(job)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) => return Err(ended()),
-            Err(_) => return Err(busy(patience)),
+        // There is room nearly always, and a timer costs more than a look.
+        if let Err(refused) = self.0.try_send(job) {
+            let TrySendError::Full(job) = refused else { return Err(ended()) };
+            match timeout_at(deadline, self.0.send(job)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Err(ended()),
+                Err(_) => return Err(busy(patience)),
+            }
         }
         let answered = match timeout_at(deadline, &mut answer).await {
             Ok(answered) => answered,

@@ -27,8 +27,14 @@
 //! # Lanes
 //!
 //! Connections are held, not checked out for each call: a *lane* is a task with a connection of its own. Reads and
-//! writes have lanes of their own: two and two, for SQLite two and one. A call takes an idle lane at once, and waits while all are
-//! busy. A call that is dropped while it waits is never carried out; one that is being carried out is carried out whole.
+//! writes have lanes of their own: two and two, for SQLite two and one. A call takes an idle lane at once, and waits
+//! while all are busy. A call that is dropped while it waits is never carried out; one that is being carried out is carried out whole.
+//!
+//! A lane that becomes free takes all that wait, up to [`Options::largest_batch`]: loads as one statement, which reads a
+//! key once for all who asked for it; creates, commits, touches and ends as one transaction, and on PostgreSQL as one
+//! statement for each kind, so that they share one wait for the disk. So a busy store does more with less, and on an idle one nobody waits for company. A batch writes a key
+//! once, a second call for it waits for the next one; several touches of a record are one. Where one call of a batch cannot
+//! be carried out, the others are. Answers are given after the commit of the whole batch.
 //!
 //! # Features
 //!
@@ -54,6 +60,7 @@ mod lanes;
 mod mysql;
 mod operations;
 mod options;
+mod party;
 mod pool;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -64,6 +71,7 @@ mod sql;
 mod sqlite;
 mod statements;
 mod store;
+mod together;
 mod wire;
 
 pub use options::Options;

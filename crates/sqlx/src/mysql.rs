@@ -2,7 +2,7 @@
 //!
 //! Several statements are a transaction at READ COMMITTED, which locks the rows that it meets and no gaps between them.
 //! Rows are found without a lock, and then locked by their keys, in the order of the keys: an index would be locked before
-//! the row by one call, and after it by another. What is counted are the rows that a statement has met, changed or not.
+//! the row by one call, and after it by another; so statements that write are kept from looking at an index. What is counted are the rows that a statement has met, changed or not.
 //! `open.rs` opens connections by a URL, `schema.rs` has the table; `failure.rs` says what an error leaves done.
 
 mod failure;
@@ -52,17 +52,19 @@ impl Engine for MySql {
             ),
             present_again: sql(
                 "UPDATE {table} SET version = version + 1, created = ?2, expires_at = ?3, owner = NULL, \
-                 meta = {empty}, payload = NULL WHERE {key} = ?1 AND expires_at <= ?2",
+                 meta = {empty}, payload = NULL WHERE {key} = ?1 AND expires_at + 0 <= ?2",
             ),
             owned_keys: sql("SELECT {key} FROM {table} \
                  WHERE owner = ?1 AND {key} <> ?2 AND payload IS NOT NULL ORDER BY {key}"),
             end_owned: lists(
-                "UPDATE {table} SET expires_at = ?3, owner = NULL, meta = {empty}, payload = NULL \
+                "UPDATE {table} FORCE INDEX (PRIMARY) SET expires_at = ?3, owner = NULL, meta = {empty}, payload = NULL \
                  WHERE {key} IN (?0) AND owner = ?2 AND payload IS NOT NULL",
             ),
             expired_keys: sql("SELECT {key} FROM {table} \
                  WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2"),
-            delete_expired: lists("DELETE FROM {table} WHERE {key} IN (?0) AND expires_at <= ?2"),
+            delete_expired: lists(
+                "DELETE FROM {table} WHERE {key} IN (?0) AND expires_at + 0 <= ?2",
+            ),
         }
     }
 
@@ -72,6 +74,8 @@ impl Engine for MySql {
             Value::Bytes(bytes) => arguments.add(*bytes),
             // Bytes, since text is compared by the rules of a language.
             Value::Owner(owner) => arguments.add(owner.map(str::as_bytes)),
+            // They go one by one.
+            Value::Numbers(_) | Value::Blobs(_) => Err("there are no arrays".into()),
             Value::Keys(keys) => {
                 keys.iter().try_for_each(|key| arguments.add(key.as_bytes().as_slice()))
             }

@@ -25,13 +25,15 @@ const LONGEST_TABLE: usize = 63;
 pub struct Options {
     pub(crate) table: String,
     pub(crate) patience: Duration,
+    pub(crate) largest_batch: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
         // Shorter than the five seconds after which the caller gives up by default: a caller that gives up does not
         // know what happened, and an answer of the store says that nothing did.
-        Self { table: "sessions".to_owned(), patience: Duration::from_secs(4) }
+        let patience = Duration::from_secs(4);
+        Self { table: "sessions".to_owned(), patience, largest_batch: 128 }
     }
 }
 
@@ -54,6 +56,15 @@ impl Options {
         self
     }
 
+    /// How many calls go to the database together at most, as one statement or one transaction. 128 by default.
+    ///
+    /// Only calls that wait go together, so nobody waits for a batch to fill. With 1, each call goes by itself, as it
+    /// would without batches: for a comparison, or to look for what is wrong.
+    pub fn largest_batch(mut self, calls: usize) -> Self {
+        self.largest_batch = calls.max(1);
+        self
+    }
+
     /// A store on a pool of the application, whose settings stay as they are.
     ///
     /// The lanes hold four connections of it, of SQLite three, for as long as the store is used. A pool that has no more
@@ -67,7 +78,8 @@ impl Options {
     /// The table's name is no identifier.
     pub fn over(self, pool: impl Into<Pool>) -> Result<SqlStore, StoreError> {
         self.check()?;
-        Ok(SqlStore::build(pool.into().backend(self)))
+        let most = self.largest_batch;
+        Ok(SqlStore::build(pool.into().backend(self), most))
     }
 
     /// A store on the database at this URL: see [`SqlStore::open`].
@@ -77,7 +89,8 @@ impl Options {
     /// As there, and when the table's name is no identifier.
     pub async fn open(self, url: &str) -> Result<SqlStore, StoreError> {
         self.check()?;
-        Ok(SqlStore::build(pool::open(url, self).await?))
+        let most = self.largest_batch;
+        Ok(SqlStore::build(pool::open(url, self).await?, most))
     }
 
     fn check(&self) -> Result<(), StoreError> {

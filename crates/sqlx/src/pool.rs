@@ -66,7 +66,7 @@ pub(crate) type Opened = (Arc<dyn Backend>, Duration);
 
 impl Pool {
     pub(crate) fn backend(self, options: Options) -> Opened {
-        let Options { table, patience } = options;
+        let Options { table, patience, .. } = options;
         let backend: Arc<dyn Backend> = match self.0 {
             #[cfg(feature = "mysql")]
             Kind::MySql(pool) => Arc::new(mysql::over(pool, table, patience)),
@@ -81,7 +81,7 @@ impl Pool {
 
 /// On the database at this URL.
 pub(crate) async fn open(url: &str, options: Options) -> Result<Opened, StoreError> {
-    let Options { table, patience } = options;
+    let Options { table, patience, .. } = options;
     // What stands behind the scheme may hold a password.
     let scheme = url.split_once(':').map_or("none", |(scheme, _)| scheme);
     let backend: Arc<dyn Backend> = match scheme {

@@ -7,13 +7,15 @@
 mod failure;
 mod open;
 mod schema;
+mod together;
 
 use crate::{
     calls::{Commit, Create, EndOwnedBy},
-    engine::{Arguments, Connection, Engine, Table},
+    engine::{Arguments, Company, Connection, Engine, Table},
     failure::Failure,
     rows::number,
     sql::{Dialect, Places, Sql, Value, Writer},
+    together::Writing,
 };
 use dframework_session_store::{Outcome, StoreKey, Timestamp, Tombstone, Version};
 pub(crate) use open::{open, over};
@@ -23,6 +25,7 @@ use sqlx::{
     postgres::{PgQueryResult, Postgres as Db},
 };
 use std::{sync::atomic::Ordering, time::Duration};
+use together::Together;
 
 /// The statements that only PostgreSQL has.
 pub(crate) struct Postgres {
@@ -30,6 +33,7 @@ pub(crate) struct Postgres {
     relocate: Sql,
     end_owned_by: Sql,
     delete_expired: Sql,
+    together: Together,
 }
 
 impl Engine for Postgres {
@@ -43,11 +47,13 @@ impl Engine for Postgres {
     };
     const LANES: (u32, u32) = (2, 2);
     const BEGIN: &'static str = "BEGIN";
+    const COMPANY: Company = Company::Alike;
     const SILENCE: Option<Duration> = Some(Duration::from_secs(1));
 
     fn new(writer: &Writer<'_>) -> Self {
         let sql = |template| writer.write(template);
         Self {
+            together: Together::new(writer),
             // Over nothing, or over what had expired by ?2. A presented key that is the new one meets its own row.
             create_over: sql("WITH ended AS ( \
                  INSERT INTO {table} AS old ({key}, version, created, expires_at, owner, meta, payload) \
@@ -87,6 +93,8 @@ impl Engine for Postgres {
             Value::Bytes(bytes) => arguments.add(*bytes),
             // Bytes, since text cannot hold every owner, and is compared by the rules of a language.
             Value::Owner(owner) => arguments.add(owner.map(str::as_bytes)),
+            Value::Numbers(numbers) => arguments.add(numbers.as_slice()),
+            Value::Blobs(blobs) => arguments.add(blobs.as_slice()),
             Value::Keys(keys) => {
                 let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes().as_slice()).collect();
                 arguments.add(keys)
@@ -149,6 +157,14 @@ impl Engine for Postgres {
             payload,
         ];
         table.execute(connection, &table.engine.relocate, &values).await
+    }
+
+    async fn write_together(
+        table: &Table<Self>,
+        connection: &mut Connection<Self>,
+        writings: &[Writing<'_>],
+    ) -> Result<Vec<u64>, Failure> {
+        together::write(table, connection, writings).await
     }
 
     /// The statement sees the records that were there when it began. One that moves before it is locked is not met, and

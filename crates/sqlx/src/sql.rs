@@ -36,6 +36,16 @@ pub(crate) enum Value<'a> {
     Owner(Option<&'a str>),
     /// Each in a place of its own, or as one array where the database has them.
     Keys(Vec<&'a StoreKey>),
+    /// An array, where the database has them.
+    Numbers(Vec<i64>),
+    /// An array, where the database has them.
+    Blobs(Vec<Option<&'a [u8]>>),
+}
+
+/// An instant as it stands in its column.
+pub(crate) fn millis(instant: Timestamp) -> i64 {
+    // No instant is beyond the last that fits.
+    i64::try_from(instant.as_millis()).unwrap_or(i64::MAX)
 }
 
 impl Places {
@@ -51,8 +61,7 @@ impl<'a> Value<'a> {
     }
 
     pub(crate) fn instant(instant: Timestamp) -> Self {
-        // No instant is beyond the last that fits.
-        Self::Number(i64::try_from(instant.as_millis()).unwrap_or(i64::MAX))
+        Self::Number(millis(instant))
     }
 
     pub(crate) fn limit(limit: usize) -> Self {
@@ -224,17 +233,29 @@ fn write_value(text: &mut String, value: &Value<'_>, dialect: &Dialect) {
         Value::Bytes(bytes) => write_bytes(text, bytes, dialect),
         Value::Owner(Some(owner)) => write_bytes(text, owner.as_bytes(), dialect),
         Value::Owner(None) => text.push_str("NULL"),
-        Value::Keys(keys) => {
-            text.push_str("ARRAY[");
-            for (index, key) in keys.iter().enumerate() {
-                if index > 0 {
-                    text.push(',');
-                }
-                write_bytes(text, key.as_bytes(), dialect);
-            }
-            text.push(']');
-        }
+        Value::Keys(keys) => write_array(text, keys, |text, key| {
+            write_bytes(text, key.as_bytes(), dialect);
+        }),
+        Value::Numbers(numbers) => write_array(text, numbers, |text, number| {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{number}");
+        }),
+        Value::Blobs(blobs) => write_array(text, blobs, |text, blob| match blob {
+            Some(bytes) => write_bytes(text, bytes, dialect),
+            None => text.push_str("NULL"),
+        }),
     }
+}
+
+fn write_array<T>(text: &mut String, elements: &[T], write: impl Fn(&mut String, &T)) {
+    text.push_str("ARRAY[");
+    for (index, element) in elements.iter().enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        write(text, element);
+    }
+    text.push(']');
 }
 
 fn write_bytes(text: &mut String, bytes: &[u8], dialect: &Dialect) {

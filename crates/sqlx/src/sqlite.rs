@@ -85,6 +85,8 @@ impl Engine for Sqlite {
             Value::Number(number) => arguments.add(*number),
             Value::Bytes(bytes) => arguments.add(*bytes),
             Value::Owner(owner) => arguments.add(*owner),
+            // They go one by one.
+            Value::Numbers(_) | Value::Blobs(_) => Err("there are no arrays".into()),
             Value::Keys(keys) => {
                 keys.iter().try_for_each(|key| arguments.add(key.as_bytes().as_slice()))
             }

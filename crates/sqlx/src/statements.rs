@@ -50,8 +50,9 @@ impl Statements {
                 "INSERT INTO {table} ({key}, version, created, expires_at, owner, meta, payload) \
                  SELECT ?2, version + 1, created, ?3, ?4, ?5, ?6 FROM {table} WHERE {key} = ?1",
             ),
+            // The sum keeps a database from looking at the index of the column, which would lock more than this row.
             touch: sql("UPDATE {table} SET expires_at = ?2 \
-                 WHERE {key} = ?1 AND expires_at < ?2 AND payload IS NOT NULL"),
+                 WHERE {key} = ?1 AND expires_at + 0 < ?2 AND payload IS NOT NULL"),
             end: sql(
                 "UPDATE {table} SET expires_at = ?2, owner = NULL, meta = {empty}, payload = NULL \
                  WHERE {key} = ?1 AND payload IS NOT NULL",

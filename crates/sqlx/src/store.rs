@@ -30,6 +30,7 @@ pub struct SqlStore(Arc<Shared>);
 struct Shared {
     backend: Arc<dyn Backend>,
     patience: Duration,
+    largest_batch: usize,
     /// `None` before the first call.
     entrances: Mutex<Option<Entrances>>,
 }
@@ -65,7 +66,9 @@ impl SqlStore {
     /// # }
     /// ```
     pub fn new(pool: impl Into<Pool>) -> Self {
-        Self::build(pool.into().backend(Options::default()))
+        let options = Options::default();
+        let most = options.largest_batch;
+        Self::build(pool.into().backend(options), most)
     }
 
     /// A store with other options than the defaults.
@@ -93,8 +96,11 @@ impl SqlStore {
         Self::options().open(url).await
     }
 
-    pub(crate) fn build((backend, patience): (Arc<dyn Backend>, Duration)) -> Self {
-        Self(Arc::new(Shared { backend, patience, entrances: Mutex::default() }))
+    pub(crate) fn build(
+        (backend, patience): (Arc<dyn Backend>, Duration),
+        largest_batch: usize,
+    ) -> Self {
+        Self(Arc::new(Shared { backend, patience, largest_batch, entrances: Mutex::default() }))
     }
 
     /// Makes the table, or brings an older one up to date. Several processes may do so at once.
@@ -148,7 +154,8 @@ impl SqlStore {
     }
 
     fn start(&self, runtime: &Handle) -> Entrances {
-        let ((reads, waiting_reads), (writes, waiting_writes)) = (queue(), queue());
+        let most = self.0.largest_batch;
+        let ((reads, waiting_reads), (writes, waiting_writes)) = (queue(most), queue(most));
         self.0.backend.clone().start(runtime, waiting_reads, waiting_writes);
         Entrances { reads, writes }
     }

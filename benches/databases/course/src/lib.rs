@@ -29,8 +29,9 @@ const SESSIONS: usize = 1_000;
 
 /// How a process is asked to run: `DATABASE SYNCHRONOUS timed|counted`.
 pub struct Task {
-    pub file: String,
-    /// `full` or `normal`.
+    /// The file of an SQLite, or the URL of another database.
+    pub database: String,
+    /// `full` or `normal`. What a server does is its own setting.
     pub synchronous: String,
     /// Counting statements costs time.
     pub is_counted: bool,
@@ -43,15 +44,15 @@ impl Task {
     ///
     /// There are others than those three.
     pub fn parse(arguments: &[String]) -> Result<Self, Box<dyn Error>> {
-        let [file, synchronous, how] = arguments else {
+        let [database, synchronous, how] = arguments else {
             return Err("expected: DATABASE SYNCHRONOUS timed|counted".into());
         };
-        let (file, synchronous) = (file.clone(), synchronous.clone());
+        let (database, synchronous) = (database.clone(), synchronous.clone());
         let is_counted = how == "counted";
         if is_counted {
             statements::count()?;
         }
-        Ok(Self { file, synchronous, is_counted })
+        Ok(Self { database, synchronous, is_counted })
     }
 }
 

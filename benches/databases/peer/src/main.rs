@@ -1,13 +1,15 @@
-//! tower-sessions with its store for SQLite, on the course.
+//! tower-sessions with its stores for databases, on the course.
 
 use axum::{Router, http::StatusCode, routing::get};
 use course::{ENTRIES, OTHERS, Task};
-use std::{env, error::Error};
-use tower_sessions::{Expiry, Session, SessionManagerLayer, cookie::time::Duration};
+use std::{env, error::Error, str::FromStr};
+use tower_sessions::{Expiry, Session, SessionManagerLayer, SessionStore, cookie::time::Duration};
 use tower_sessions_sqlx_store::{
-    SqliteStore,
+    MySqlStore, PostgresStore, SqliteStore,
     sqlx::{
-        self, ConnectOptions, SqlitePool,
+        self, ConnectOptions,
+        mysql::{MySqlConnectOptions, MySqlPoolOptions},
+        postgres::{PgConnectOptions, PgPoolOptions},
         sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
     },
 };
@@ -21,23 +23,64 @@ fn main() -> Result<(), Box<dyn Error>> {
     })
 }
 
+/// With the pools' own defaults: ten connections.
 async fn application(task: &Task) -> Result<Router, Box<dyn Error>> {
+    if task.database.starts_with("postgres:") {
+        let options = quiet(PgConnectOptions::from_str(&task.database)?, task);
+        let pool = PgPoolOptions::new().connect_with(options).await?;
+        let store = PostgresStore::new(pool.clone());
+        store.migrate().await?;
+        let app = routes(store).await?;
+        let copy = "INSERT INTO tower_sessions.session \
+             SELECT left(md5(random()::text), 22), data, expiry_date FROM generate_series(1, $1), \
+             (SELECT * FROM tower_sessions.session LIMIT 1) AS one";
+        sqlx::query(copy).bind(i64::from(OTHERS)).execute(&pool).await?;
+        return Ok(app);
+    }
+    if task.database.starts_with("mysql:") {
+        let options = quiet(MySqlConnectOptions::from_str(&task.database)?, task);
+        let pool = MySqlPoolOptions::new().connect_with(options).await?;
+        // Its schema is what others call a database: it makes one of its own beside that of the URL.
+        let schema = format!("peer_{}", std::process::id());
+        let store = MySqlStore::new(pool.clone()).with_schema_name(&schema)?;
+        store.migrate().await?;
+        let app = routes(store).await?;
+        let copy = format!(
+            "INSERT INTO `{schema}`.session \
+             SELECT LEFT(SHA2(seq, 256), 22), data, expiry_date FROM seq_1_to_100000, \
+             (SELECT * FROM `{schema}`.session LIMIT 1) AS one"
+        );
+        sqlx::query(&copy).execute(&pool).await?;
+        return Ok(app);
+    }
     let synchronous = match &*task.synchronous {
         "full" => SqliteSynchronous::Full,
         _ => SqliteSynchronous::Normal,
     };
-    let mut options = SqliteConnectOptions::new()
-        .filename(&task.file)
+    let options = SqliteConnectOptions::new()
+        .filename(&task.database)
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(synchronous);
-    if !task.is_counted {
-        options = options.disable_statement_logging();
-    }
-    // With the pool's own defaults: ten connections.
-    let pool = SqlitePoolOptions::new().connect_with(options).await?;
+    let pool = SqlitePoolOptions::new().connect_with(quiet(options, task)).await?;
     let store = SqliteStore::new(pool.clone());
     store.migrate().await?;
+    let app = routes(store).await?;
+    let copy = "INSERT INTO tower_sessions \
+         WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < ?1) \
+         SELECT substr(hex(randomblob(16)), 1, 22), data, expiry_date FROM number, \
+         (SELECT data, expiry_date FROM tower_sessions LIMIT 1)";
+    sqlx::query(copy).bind(OTHERS).execute(&pool).await?;
+    Ok(app)
+}
+
+/// Tells of statements only where they are counted.
+fn quiet<C: ConnectOptions>(options: C, task: &Task) -> C {
+    if task.is_counted { options } else { options.disable_statement_logging() }
+}
+
+/// The application, and one session that a request has made.
+async fn routes<S: SessionStore + Clone>(store: S) -> Result<Router, Box<dyn Error>> {
     let layer =
         SessionManagerLayer::new(store).with_expiry(Expiry::OnInactivity(Duration::hours(2)));
     let app = Router::new()
@@ -45,19 +88,8 @@ async fn application(task: &Task) -> Result<Router, Box<dyn Error>> {
         .route("/read", get(read))
         .route("/write", get(read_and_write))
         .layer(layer);
-    fill(&pool, app.clone()).await?;
+    course::visit(app.clone()).await?;
     Ok(app)
-}
-
-/// Copies of one session that a request has made.
-async fn fill(pool: &SqlitePool, app: Router) -> Result<(), Box<dyn Error>> {
-    course::visit(app).await?;
-    let copy = "INSERT INTO tower_sessions \
-         WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < ?1) \
-         SELECT substr(hex(randomblob(16)), 1, 22), data, expiry_date FROM number, \
-         (SELECT data, expiry_date FROM tower_sessions LIMIT 1)";
-    sqlx::query(copy).bind(OTHERS).execute(pool).await?;
-    Ok(())
 }
 
 async fn begin(session: Session) -> Result<&'static str, StatusCode> {

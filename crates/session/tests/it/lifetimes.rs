@@ -115,6 +115,20 @@ async fn a_use_is_written_only_when_it_moves_the_deadline() {
 }
 
 #[tokio::test]
+async fn a_session_in_constant_use_is_touched_once_a_step() {
+    let store = Probe::default();
+    let bench = in_a_store(store.clone());
+    let jar = bench.visitor().await;
+    let steps = 3;
+    for _ in 0..steps * STEP.as_secs() {
+        bench.clock.advance(Duration::from_secs(1));
+        assert!(bench.is_alive(&jar).await);
+    }
+    let verbs = store.take_verbs().into_iter();
+    assert_eq!(verbs.filter(|verb| *verb == Verb::Touch).count() as u64, steps);
+}
+
+#[tokio::test]
 async fn a_request_that_does_not_use_its_session_does_not_renew_it() {
     for bench in drivers().await {
         let mut jar = bench.visitor().await;

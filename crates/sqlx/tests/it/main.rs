@@ -11,3 +11,4 @@ mod schema;
 mod servers;
 mod sharing;
 mod support;
+mod together;
