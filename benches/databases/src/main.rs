@@ -1,8 +1,8 @@
 //! Sessions in a database, beside those of tower-sessions with its store: time and statements per request.
 //!
 //! Each library runs in a process of its own, on a database of its own: files in one folder, with the same journal mode
-//! and the same `synchronous`, or databases of one server that waits for the disk at every commit. The two take turns, some hundred requests each, so that whatever else the machine
-//! does meets both; a ratio is the median of the turns' ratios.
+//! and the same `synchronous`, or databases of one server that waits for the disk at every commit. They take turns, some
+//! hundred requests each, so that whatever else the machine does meets all; a ratio is the median of the turns' ratios.
 //!
 //! ```text
 //! databases [TURNS] [FOLDER] [DATABASE…]   the table; 15 turns in the folder for temporary files, of all databases:
@@ -10,10 +10,11 @@
 //! databases ours LARGEST_BATCH DATABASE SYNCHRONOUS timed|counted    what the above runs
 //! ```
 
+mod asked;
 mod ours;
-mod process;
 
-use process::Process;
+use asked::Asked;
+use measuring::median;
 use servers::{Database, Engine, Server};
 use std::{
     env,
@@ -104,17 +105,17 @@ impl Place {
         program: &Path,
         arguments: &[&str],
         how: &str,
-    ) -> Result<(Process, Option<Database>), Box<dyn Error>> {
+    ) -> Result<(Asked, Option<Database>), Box<dyn Error>> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         match self {
             Self::Files(folder, synchronous) => {
                 let number = NEXT.fetch_add(1, Ordering::Relaxed);
                 let file = folder.join(format!("{number}.db")).display().to_string();
-                Ok((Process::start(program, arguments, &file, synchronous, how)?, None))
+                Ok((Asked::start(program, arguments, &file, synchronous, how)?, None))
             }
             Self::Server(server) => {
                 let database = server.database();
-                let process = Process::start(program, arguments, &database.url(), "full", how)?;
+                let process = Asked::start(program, arguments, &database.url(), "full", how)?;
                 Ok((process, Some(database)))
             }
         }
@@ -131,7 +132,7 @@ impl Place {
     }
 }
 
-type Compared = [(Process, Option<Database>); WHO];
+type Compared = [(Asked, Option<Database>); WHO];
 
 fn compare(folder: &Path, turns: usize, databases: &[&str]) -> Result<(), Box<dyn Error>> {
     let peer = build_peer()?;
@@ -210,10 +211,4 @@ fn print(case: &Case, database: &str, times: &[[f64; WHO]], statements: [f64; WH
         "| {database} | {title} | {in_flight} | {ours:.0} µs | {alone:.0} µs | {theirs:.0} µs | {ratio:.2} \
          | {batched:.2} : {single:.2} : {others:.2} |"
     );
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
