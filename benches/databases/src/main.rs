@@ -8,9 +8,11 @@
 //! databases [TURNS] [FOLDER] [DATABASE…]   the table; 15 turns in the folder for temporary files, of all databases:
 //!                                          sqlite-full sqlite-normal postgres mariadb
 //! databases ours LARGEST_BATCH DATABASE SYNCHRONOUS timed|counted    what the above runs
+//! databases bare DATABASE SYNCHRONOUS timed|counted                  and this
 //! ```
 
 mod asked;
+mod bare;
 mod ours;
 
 use asked::Asked;
@@ -50,15 +52,15 @@ const CASES: [Case; 9] = [
     Case { title: "new session", path: "new", in_flight: 256, requests: 2_560 },
 ];
 
-/// Who is compared: this library, the same with every call by itself, and the other one.
-const WHO: usize = 3;
+/// Who is compared: this library, the same with every call by itself, the other one, and the client alone.
+const WHO: usize = 4;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    if let [first, rest @ ..] = &*arguments
-        && first == "ours"
-    {
-        return ours::run(rest);
+    match &*arguments {
+        [first, rest @ ..] if first == "ours" => return ours::run(rest),
+        [first, rest @ ..] if first == "bare" => return bare::run(rest),
+        _ => {}
     }
     let turns = arguments.first().map_or(Ok(15), |turns| turns.parse())?;
     let folder = arguments.get(1).map_or_else(env::temp_dir, PathBuf::from);
@@ -128,6 +130,7 @@ impl Place {
             self.start(&myself, &["ours", LARGEST_BATCH], how)?,
             self.start(&myself, &["ours", "1"], how)?,
             self.start(peer, &[], how)?,
+            self.start(&myself, &["bare"], how)?,
         ])
     }
 }
@@ -137,9 +140,9 @@ type Compared = [(Asked, Option<Database>); WHO];
 fn compare(folder: &Path, turns: usize, databases: &[&str]) -> Result<(), Box<dyn Error>> {
     let peer = build_peer()?;
     println!(
-        "| database | request | in flight | ours | without batches | tower-sessions | ratio | statements |"
+        "| database | request | in flight | ours | without batches | tower-sessions | bare statements | ratio | to bare | statements |"
     );
-    println!("|---|---|---:|---:|---:|---:|---:|---:|");
+    println!("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|");
     for database in databases {
         let place = Place::new(database, folder)?;
         let counted = count(&mut place.start_all(&peer, "counted")?)?;
@@ -203,12 +206,13 @@ fn take_turns(
 
 fn print(case: &Case, database: &str, times: &[[f64; WHO]], statements: [f64; WHO]) {
     let micros = |who: usize| median(times.iter().map(|turn| turn[who])) / 1_000.0;
-    let [ours, alone, theirs] = [0, 1, 2].map(micros);
-    let ratio = median(times.iter().map(|[ours, _, theirs]| theirs / ours));
+    let [ours, alone, theirs, bare] = [0, 1, 2, 3].map(micros);
+    let ratio = median(times.iter().map(|[ours, _, theirs, _]| theirs / ours));
+    let to_bare = median(times.iter().map(|[ours, _, _, bare]| bare / ours));
     let Case { title, in_flight, .. } = case;
-    let [batched, single, others] = statements;
+    let [batched, single, others, _] = statements;
     println!(
-        "| {database} | {title} | {in_flight} | {ours:.0} µs | {alone:.0} µs | {theirs:.0} µs | {ratio:.2} \
+        "| {database} | {title} | {in_flight} | {ours:.0} µs | {alone:.0} µs | {theirs:.0} µs | {bare:.0} µs | {ratio:.2} | {to_bare:.2} \
          | {batched:.2} : {single:.2} : {others:.2} |"
     );
 }

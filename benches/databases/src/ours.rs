@@ -57,16 +57,7 @@ async fn application(
         sqlx::query(copy).execute(&pool).await?;
         return Ok(app);
     }
-    let synchronous = match &*task.synchronous {
-        "full" => SqliteSynchronous::Full,
-        _ => SqliteSynchronous::Normal,
-    };
-    let connect = SqliteConnectOptions::new()
-        .filename(&task.database)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(synchronous);
-    let pool = SqlitePoolOptions::new().connect_with(quiet(connect, task)).await?;
+    let pool = SqlitePoolOptions::new().connect_with(quiet(file(task), task)).await?;
     let app = routes(options.over(pool.clone())?).await?;
     let copy = "INSERT INTO sessions \
          WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < ?1) \
@@ -76,8 +67,21 @@ async fn application(
     Ok(app)
 }
 
+/// The file of a task, in WAL mode.
+pub(crate) fn file(task: &Task) -> SqliteConnectOptions {
+    let synchronous = match &*task.synchronous {
+        "full" => SqliteSynchronous::Full,
+        _ => SqliteSynchronous::Normal,
+    };
+    SqliteConnectOptions::new()
+        .filename(&task.database)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(synchronous)
+}
+
 /// Tells of statements only where they are counted.
-fn quiet<C: ConnectOptions>(options: C, task: &Task) -> C {
+pub(crate) fn quiet<C: ConnectOptions>(options: C, task: &Task) -> C {
     if task.is_counted { options } else { options.disable_statement_logging() }
 }
 
