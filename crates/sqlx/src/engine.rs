@@ -48,8 +48,8 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
 
     /// Sets a connection up that a lane has opened.
     fn settle(
+        _table: &Table<Self>,
         _connection: &mut Connection<Self>,
-        _lock_wait: Duration,
     ) -> impl Future<Output = Result<(), Failure>> + Send {
         async { Ok(()) }
     }

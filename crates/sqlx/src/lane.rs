@@ -302,7 +302,7 @@ async fn connect<E: Engine>(table: &Table<E>, deadline: Instant) -> Result<Link<
                 }
             };
             let mut connection = connected.map_err(opening)?;
-            let settled = E::settle(&mut connection, table.lock_wait).await;
+            let settled = E::settle(table, &mut connection).await;
             settled.map_err(Failure::while_opening)?;
             Ok(Link::Own(connection))
         }

@@ -91,8 +91,8 @@ impl Engine for MySql {
     }
 
     /// A second is the least that can be told.
-    async fn settle(connection: &mut Connection<Self>, lock_wait: Duration) -> Result<(), Failure> {
-        let seconds = lock_wait.as_secs().max(1);
+    async fn settle(table: &Table<Self>, connection: &mut Connection<Self>) -> Result<(), Failure> {
+        let seconds = table.lock_wait.as_secs().max(1);
         let limits = format!(
             "SET SESSION innodb_lock_wait_timeout = {seconds}, lock_wait_timeout = {seconds}; \
              SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"

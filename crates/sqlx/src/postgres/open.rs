@@ -1,12 +1,13 @@
 //! Opens a database by its URL, and takes pools of the application.
 
-use super::Postgres;
+use super::{Postgres, failure::POOLER, schema::ask};
 use crate::{
-    engine::{Manner, Source, Table, lock_wait},
+    engine::{Connection, Manner, Source, Table, lock_wait},
+    failure::Failure,
     lane::reach,
 };
 use dframework_session_store::StoreError;
-use sqlx::{ConnectOptions, PgPool, postgres::PgConnectOptions};
+use sqlx::{ConnectOptions, Error, PgPool, postgres::PgConnectOptions};
 use std::{str::FromStr, time::Duration};
 
 /// On a pool of the application.
@@ -61,5 +62,22 @@ fn limited(options: PgConnectOptions, patience: Duration) -> PgConnectOptions {
     let (lock, all) = (lock_wait(patience).as_millis(), patience.as_millis());
     let set = options.get_options().unwrap_or_default().to_owned();
     let limits = [("lock_timeout", lock), ("statement_timeout", all)];
-    options.options(limits.into_iter().filter(|(name, _)| !set.contains(name)))
+    let limits = limits.into_iter().filter(|(name, _)| !set.contains(name));
+    options.options(limits).options([(REMEMBERED, "1")])
+}
+
+/// A setting that means nothing to PostgreSQL.
+const REMEMBERED: &str = "dframework_session.remembered";
+
+/// Refuses a connection that knows nothing of what it was told at its start: it is one of a pooler's, which may give
+/// each statement to another server connection. There, the name of a prepared statement may stand for another one.
+pub(super) async fn remembers(connection: &mut Connection<Postgres>) -> Result<(), Failure> {
+    let look = format!("SELECT count(*) WHERE current_setting('{REMEMBERED}', true) = '1'");
+    match ask(connection, look).await? {
+        Some(1) => Ok(()),
+        _ => {
+            let forgotten = "the settings of a new connection are forgotten".into();
+            Err(Failure::Refused { why: POOLER, source: Error::Configuration(forgotten) })
+        }
+    }
 }

@@ -190,3 +190,18 @@ async fn a_statement_is_sent_once() {
         assert!(sent * 10 <= CALLS * 3 * 11, "{engine:?} {parameter}: {sent} for {}", CALLS * 3);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pooler_that_forgets_settings_carries_out_no_other_call_than_was_asked() {
+    let Some(server) = Server::shared(Engine::Postgres) else { return };
+    let Some(bouncer) = server.forgetful_bouncer() else { return };
+    let database = server.database();
+    let url = database.url_through(bouncer.port());
+    // There, a name of a statement may stand for one that another client has prepared.
+    let opened = SqlStore::open(&url).await;
+    says(&opened.unwrap_err(), "is behind a pooler: its URL needs ?statement-cache-capacity=0");
+    let store = SqlStore::open(&format!("{url}?statement-cache-capacity=0")).await.unwrap();
+    store.migrate().await.unwrap();
+    make(&store, key(1), b"bytes").await.unwrap();
+    assert_eq!(bytes(&store, key(1)).await.as_deref(), Some(&b"bytes"[..]));
+}
