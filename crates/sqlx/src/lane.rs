@@ -271,6 +271,7 @@ async fn is_there<D: sqlx::Database>(link: &mut Link<D>, deadline: Instant) -> b
 /// Whether a connection can be had, of which whoever opens a store wants to hear at once.
 pub(crate) async fn reach<E: Engine>(table: &Table<E>) -> Result<(), StoreError> {
     let deadline = Instant::now() + table.patience;
+    let mut told = None;
     loop {
         let failure = match connect(table, deadline).await {
             Ok(Link::Own(connection)) => {
@@ -282,8 +283,12 @@ pub(crate) async fn reach<E: Engine>(table: &Table<E>) -> Result<(), StoreError>
             Err(failure) => failure,
         };
         if failure.next(Access::Reads) != Next::Again || Instant::now() >= deadline {
+            // Time that ran out in the middle of another attempt says less than what the server has said.
+            let failure =
+                told.filter(|_| matches!(failure, Failure::Unreachable)).unwrap_or(failure);
             return Err(failure.into_error(&table.database, &table.name, Access::Reads));
         }
+        told = Some(failure);
         sleep(Duration::from_millis(5)).await;
     }
 }
