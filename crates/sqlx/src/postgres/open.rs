@@ -5,10 +5,34 @@ use crate::{
     engine::{Connection, Manner, Source, Table, lock_wait},
     failure::Failure,
     lane::reach,
+    parameters,
 };
 use dframework_session_store::StoreError;
 use sqlx::{ConnectOptions, Error, PgPool, postgres::PgConnectOptions};
 use std::{str::FromStr, time::Duration};
+
+/// What sqlx reads of a URL.
+const PARAMETERS: &[&str] = &[
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "statement-cache-capacity",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+    "options[",
+];
 
 /// On a pool of the application.
 pub(crate) fn over(pool: PgPool, table: String, patience: Duration) -> Table<Postgres> {
@@ -22,6 +46,7 @@ pub(crate) async fn open(
     table: String,
     patience: Duration,
 ) -> Result<Table<Postgres>, StoreError> {
+    parameters::check(url, PARAMETERS)?;
     let options = PgConnectOptions::from_str(url).map_err(|error| {
         StoreError::refused("the URL of the session database cannot be read").with_source(error)
     })?;

@@ -38,6 +38,25 @@ async fn a_server_that_is_not_there_is_named_without_the_password() {
 }
 
 #[tokio::test]
+async fn a_parameter_that_nobody_reads_is_refused_and_not_shown() {
+    for scheme in ["postgres", "mariadb"] {
+        let url = |rest| format!("{scheme}://{rest}");
+        let error = refused(&url("web@127.0.0.1:1/app?ssl_mode=secret&pasword=secret")).await;
+        says(&error, "has the parameter \"ssl_mode\", which is not known; known are sslmode,");
+        let error = refused(&url("web@127.0.0.1:1/app?sslmode=prefer&pasword=secret")).await;
+        says(&error, "has the parameter \"pasword\", which is not known");
+        // A password with a question mark, after what could be a port.
+        for rest in ["web:1?secret@127.0.0.1:1/app", "web:1?secret=2@127.0.0.1:1/app"] {
+            says(&refused(&url(rest)).await, "has a parameter, which is not known");
+        }
+    }
+    // These are read.
+    let rest = "options[search_path]=app&options%5Bwork_mem%5D=1MB&application_name=web";
+    let error = refused(&format!("postgres://web@127.0.0.1:1/app?{rest}")).await;
+    says(&error, "cannot be opened");
+}
+
+#[tokio::test]
 async fn a_database_that_is_not_there_is_named() {
     for home in on_servers() {
         let error = refused(&home.url_of("nowhere")).await;
