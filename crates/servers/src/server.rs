@@ -25,8 +25,8 @@ const ATTEMPTS: usize = 10;
 
 /// A server of its own, for a test that harms it or a benchmark; or one that [`Server::shared`] gives.
 ///
-/// Nothing that was written while it ran fast survives a failure of the machine, and everything a failure of the
-/// server.
+/// What was written last while it ran fast may be lost with a failure of the machine, and with [`Server::kill`]. A
+/// durable one keeps it.
 pub struct Server {
     service: Service,
     place: Arc<Place>,
