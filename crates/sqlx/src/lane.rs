@@ -191,9 +191,8 @@ impl<E: Engine> Lane<E> {
         let running = task.operation().run(&table, connection);
         let answer = match access {
             Access::Rebuilds => running.await,
-            // A little longer than the database itself waits, since its answer says what was done.
             Access::Reads | Access::Writes => {
-                let answered = timeout_at(task.deadline() + table.patience / 5, running).await;
+                let answered = timeout_at(task.deadline() + table.grace, running).await;
                 answered.unwrap_or(Err(Failure::Unanswered))
             }
         };

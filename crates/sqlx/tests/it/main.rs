@@ -4,6 +4,7 @@
 mod contract;
 mod faults;
 mod home;
+mod limits;
 mod lost;
 mod moving;
 mod opening;

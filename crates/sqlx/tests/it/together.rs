@@ -197,8 +197,7 @@ async fn a_full_database_lets_sessions_end_that_wait_with_what_has_no_room() {
 
 #[tokio::test]
 async fn a_lock_that_is_held_for_too_long_fails_all_that_wait_with_nothing_done() {
-    // MariaDB waits for whole seconds, which takes longer than a test should.
-    for home in homes().filter(|home| !matches!(home, Home::MariaDb(_))) {
+    for home in homes() {
         drop(with_forty(&home, LONG).await);
         let options = SqlStore::options().busy_timeout(Duration::from_secs(1));
         let store = options.open(&home.url()).await.unwrap();
