@@ -5,6 +5,7 @@ mod contract;
 mod faults;
 mod home;
 mod limits;
+mod load;
 mod lost;
 mod moving;
 mod opening;
