@@ -20,10 +20,10 @@ use std::{
     time::Duration,
 };
 
-type Waiting<'a, T> = Vec<Pin<Box<dyn Future<Output = T> + Send + 'a>>>;
+pub(crate) type Waiting<'a, T> = Vec<Pin<Box<dyn Future<Output = T> + Send + 'a>>>;
 
 /// Has all of these calls wait. On a runtime with one thread, no lane runs meanwhile.
-async fn wait<'a, T>(
+pub(crate) async fn wait<'a, T>(
     calls: impl Iterator<Item = impl Future<Output = T> + Send + 'a>,
 ) -> Waiting<'a, T> {
     let mut calls: Waiting<'a, T> = calls.map(|call| Box::pin(call) as _).collect();
@@ -35,7 +35,7 @@ async fn wait<'a, T>(
     calls
 }
 
-async fn all<T>(calls: Waiting<'_, T>) -> Vec<T> {
+pub(crate) async fn all<T>(calls: Waiting<'_, T>) -> Vec<T> {
     let mut answers = Vec::new();
     for call in calls {
         answers.push(call.await);
