@@ -14,4 +14,5 @@ mod schema;
 mod servers;
 mod sharing;
 mod support;
+mod sweeping;
 mod together;

@@ -447,7 +447,7 @@ fn stranger(task: u64, number: u64) -> StoreKey {
 }
 
 /// Uses a store without a pause until it is told to stop, and holds every answer against what it must be.
-async fn use_without_a_pause(store: SqlStore, task: u64, stop: Arc<AtomicBool>) {
+pub(crate) async fn use_without_a_pause(store: SqlStore, task: u64, stop: Arc<AtomicBool>) {
     for number in 0.. {
         let key = stranger(task, number);
         let made = store.create(&key, NewRecord::new(b"0", NOW, LATER), NOW).await.unwrap();
