@@ -6,6 +6,7 @@ use ::servers::{Engine, Server};
 use dframework_session_sqlx::SqlStore;
 use dframework_session_store::{Change, Loaded, NewRecord, Outcome, Store, StoreKey, Timestamp};
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -106,11 +107,11 @@ async fn until_done(heard: &mut UnboundedReceiver<Heard>) {
 
 /// Waits until every visitor has met an error.
 async fn until_all_failed(heard: &mut UnboundedReceiver<Heard>) {
-    let mut failed = [false; VISITORS as usize];
-    while failed.contains(&false) {
+    let mut unharmed: BTreeSet<u64> = (0..VISITORS).collect();
+    while !unharmed.is_empty() {
         let next = tokio::time::timeout(LONG, heard.recv()).await.expect("it is noticed");
         if let Some(Heard::Failed(visitor)) = next {
-            failed[usize::try_from(visitor).unwrap()] = true;
+            unharmed.remove(&visitor);
         }
     }
 }
