@@ -7,13 +7,26 @@ use crate::{
 };
 use std::{fs, process::Command};
 
+/// What a client asks for at its start and a pooler forgets.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Forgotten {
+    /// What drivers for PostgreSQL ask for by themselves.
+    Usual,
+    /// The settings of the connection too, which is refused otherwise.
+    Settings,
+}
+
 /// PgBouncer in the foreground. A client has a connection of the server for the time of a transaction.
-pub(crate) fn command(place: &Place, upstream: u16) -> Command {
+pub(crate) fn command(place: &Place, upstream: u16, forgotten: Forgotten) -> Command {
+    let forgotten = match forgotten {
+        Forgotten::Usual => "extra_float_digits",
+        Forgotten::Settings => "extra_float_digits, options",
+    };
     let settings = format!(
         "[databases]\n* = host=127.0.0.1 port={upstream} user=postgres\n\
          [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {}\nunix_socket_dir =\n\
          auth_type = any\npool_mode = transaction\ndefault_pool_size = 20\nmax_client_conn = 200\n\
-         ignore_startup_parameters = extra_float_digits\n",
+         ignore_startup_parameters = {forgotten}\n",
         place.port
     );
     let file = place.folder.path().join("pgbouncer.ini");

@@ -33,6 +33,7 @@ pub(crate) enum Service {
     /// PgBouncer in front of the PostgreSQL at this port.
     Bouncer {
         upstream: u16,
+        forgotten: bouncer::Forgotten,
     },
 }
 
@@ -87,7 +88,7 @@ impl Service {
             Self::Engine(Engine::Postgres, durability) => postgres::command(place, durability),
             Self::Engine(Engine::MariaDb, durability) => mariadb::command(place, durability),
             Self::Engine(Engine::Redis, durability) => redis::command(place, durability),
-            Self::Bouncer { upstream } => bouncer::command(place, upstream),
+            Self::Bouncer { upstream, forgotten } => bouncer::command(place, upstream, forgotten),
         }
     }
 

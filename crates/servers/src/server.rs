@@ -2,6 +2,7 @@
 
 use crate::{
     Database, Engine, PATIENCE,
+    bouncer::Forgotten,
     engine::{Durability, Programs, Service},
     folder::Folder,
     postgres,
@@ -24,8 +25,8 @@ const ATTEMPTS: usize = 10;
 
 /// A server of its own, for a test that harms it or a benchmark; or one that [`Server::shared`] gives.
 ///
-/// Nothing that was written while it ran fast survives a failure of the machine, and everything a failure of the
-/// server.
+/// What was written last while it ran fast may be lost with a failure of the machine, and with [`Server::kill`]. A
+/// durable one keeps it.
 pub struct Server {
     service: Service,
     place: Arc<Place>,
@@ -94,9 +95,22 @@ impl Server {
     ///
     /// As [`Server::start`], and when this is no PostgreSQL.
     pub fn bouncer(&self) -> Option<Self> {
+        self.pooled(Forgotten::Usual)
+    }
+
+    /// As [`Server::bouncer`], one that takes the settings that a client asks for at its start, and forgets them.
+    ///
+    /// # Panics
+    ///
+    /// As [`Server::bouncer`].
+    pub fn forgetful_bouncer(&self) -> Option<Self> {
+        self.pooled(Forgotten::Settings)
+    }
+
+    fn pooled(&self, forgotten: Forgotten) -> Option<Self> {
         let is_postgres = matches!(self.service, Service::Engine(Engine::Postgres, _));
         assert!(is_postgres, "PgBouncer stands in front of PostgreSQL");
-        Self::run(Service::Bouncer { upstream: self.port() })
+        Self::run(Service::Bouncer { upstream: self.port(), forgotten })
     }
 
     fn run(service: Service) -> Option<Self> {

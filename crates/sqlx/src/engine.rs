@@ -27,6 +27,8 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
     /// How long a connection may be silent before it is asked whether it is still there, where something is to be
     /// written. A connection that dies with a statement on its way leaves nobody knowing whether it was carried out.
     const SILENCE: Option<Duration>;
+    /// The shortest time for which it can be told to wait for a lock.
+    const LEAST_LOCK_WAIT: Duration = Duration::ZERO;
     /// Which writes go together.
     const COMPANY: Company = Company::Any;
 
@@ -48,8 +50,8 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
 
     /// Sets a connection up that a lane has opened.
     fn settle(
+        _table: &Table<Self>,
         _connection: &mut Connection<Self>,
-        _lock_wait: Duration,
     ) -> impl Future<Output = Result<(), Failure>> + Send {
         async { Ok(()) }
     }
@@ -154,6 +156,8 @@ pub(crate) struct Table<E: Engine> {
     pub(crate) patience: Duration,
     /// How long the database itself waits for a lock before the lane looks whether anybody still waits.
     pub(crate) lock_wait: Duration,
+    /// How much longer than its callers a lane waits, since the answer of the database says what was done.
+    pub(crate) grace: Duration,
 }
 
 /// Where lanes have their connections from.
@@ -207,9 +211,11 @@ impl<E: Engine> Table<E> {
     ) -> Self {
         let writer = Writer { table: &name, dialect: &E::DIALECT };
         let (engine, statements) = (E::new(&writer), Statements::new(&writer));
-        let lock_wait = lock_wait(patience);
+        let lock_wait = lock_wait(patience).max(E::LEAST_LOCK_WAIT);
+        // A lock that was waited for until the last moment is still told of.
+        let grace = (patience / 5).max(E::LEAST_LOCK_WAIT * 5 / 4);
         let manner = Manner::Prepared;
-        Self { engine, statements, source, manner, name, database, patience, lock_wait }
+        Self { engine, statements, source, manner, name, database, patience, lock_wait, grace }
     }
 
     /// On a pool of the application.

@@ -40,6 +40,8 @@ pub(crate) enum Failure {
     Lost(Error),
     /// As the failure within, and the connection is in a state that nobody knows.
     ConnectionLost(Box<Failure>),
+    /// As the failure within, and some of what was asked had been done before.
+    InPart(Box<Failure>),
     /// The connection ended while the database was at work.
     Disconnected(Error),
     /// The disk failed while the database was at work.
@@ -64,7 +66,7 @@ impl Failure {
     pub(crate) fn next(&self, access: Access) -> Next {
         match self {
             Self::Busy(_) | Self::NotYet { .. } | Self::Lost(_) => Next::Again,
-            Self::ConnectionLost(failure) => failure.next(access),
+            Self::ConnectionLost(failure) | Self::InPart(failure) => failure.next(access),
             Self::Disconnected(_) if access == Access::Reads => Next::Once,
             _ => Next::Stop,
         }
@@ -93,6 +95,11 @@ impl Failure {
         Self::ConnectionLost(Box::new(self))
     }
 
+    /// The same failure of a call of several steps, of which some were done for good.
+    pub(crate) fn in_part(self) -> Self {
+        Self::InPart(Box::new(self))
+    }
+
     /// Whether nothing was done, perhaps for the sake of one of several calls, so that each is to be tried by itself.
     pub(crate) fn may_be_of_one_call(&self) -> bool {
         match self {
@@ -114,7 +121,11 @@ impl Failure {
 
     /// Whether the connection is as it was before the call. Any other is closed: no transaction may be left open.
     pub(crate) fn leaves_the_connection_whole(&self) -> bool {
-        matches!(self, Self::Busy(_) | Self::Taken | Self::Unreadable(_) | Self::Schema(_))
+        match self {
+            Self::Busy(_) | Self::Taken | Self::Unreadable(_) | Self::Schema(_) => true,
+            Self::InPart(failure) => failure.leaves_the_connection_whole(),
+            _ => false,
+        }
     }
 
     /// What the caller of an operation is told. Database and table are named.
@@ -144,6 +155,11 @@ impl Failure {
             )),
             Self::Unreachable => StoreError::unavailable(that("cannot be reached in time")),
             Self::ConnectionLost(failure) => failure.into_error(database, table, access),
+            Self::InPart(failure) => {
+                let cause = failure.into_error(database, table, access);
+                StoreError::unknown_outcome(that("has done a part of what was asked"))
+                    .with_source(cause)
+            }
             Self::Opening(source) => {
                 StoreError::unavailable(that("cannot be opened")).with_source(source)
             }

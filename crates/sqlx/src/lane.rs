@@ -191,9 +191,8 @@ impl<E: Engine> Lane<E> {
         let running = task.operation().run(&table, connection);
         let answer = match access {
             Access::Rebuilds => running.await,
-            // A little longer than the database itself waits, since its answer says what was done.
             Access::Reads | Access::Writes => {
-                let answered = timeout_at(task.deadline() + table.patience / 5, running).await;
+                let answered = timeout_at(task.deadline() + table.grace, running).await;
                 answered.unwrap_or(Err(Failure::Unanswered))
             }
         };
@@ -271,6 +270,7 @@ async fn is_there<D: sqlx::Database>(link: &mut Link<D>, deadline: Instant) -> b
 /// Whether a connection can be had, of which whoever opens a store wants to hear at once.
 pub(crate) async fn reach<E: Engine>(table: &Table<E>) -> Result<(), StoreError> {
     let deadline = Instant::now() + table.patience;
+    let mut told = None;
     loop {
         let failure = match connect(table, deadline).await {
             Ok(Link::Own(connection)) => {
@@ -282,8 +282,12 @@ pub(crate) async fn reach<E: Engine>(table: &Table<E>) -> Result<(), StoreError>
             Err(failure) => failure,
         };
         if failure.next(Access::Reads) != Next::Again || Instant::now() >= deadline {
+            // Time that ran out in the middle of another attempt says less than what the server has said.
+            let failure =
+                told.filter(|_| matches!(failure, Failure::Unreachable)).unwrap_or(failure);
             return Err(failure.into_error(&table.database, &table.name, Access::Reads));
         }
+        told = Some(failure);
         sleep(Duration::from_millis(5)).await;
     }
 }
@@ -302,7 +306,7 @@ async fn connect<E: Engine>(table: &Table<E>, deadline: Instant) -> Result<Link<
                 }
             };
             let mut connection = connected.map_err(opening)?;
-            let settled = E::settle(&mut connection, table.lock_wait).await;
+            let settled = E::settle(table, &mut connection).await;
             settled.map_err(Failure::while_opening)?;
             Ok(Link::Own(connection))
         }

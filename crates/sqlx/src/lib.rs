@@ -60,6 +60,8 @@ mod lanes;
 mod mysql;
 mod operations;
 mod options;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod parameters;
 mod party;
 mod pool;
 #[cfg(feature = "postgres")]

@@ -41,6 +41,8 @@ impl Engine for MySql {
     const LANES: (u32, u32) = (2, 2);
     const BEGIN: &'static str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; START TRANSACTION";
     const SILENCE: Option<Duration> = Some(Duration::from_secs(1));
+    /// It is told in whole seconds.
+    const LEAST_LOCK_WAIT: Duration = Duration::from_secs(1);
 
     fn new(writer: &Writer<'_>) -> Self {
         let sql = |template| writer.write(template);
@@ -90,14 +92,15 @@ impl Engine for MySql {
         failure::classify(error)
     }
 
-    /// A second is the least that can be told.
-    async fn settle(connection: &mut Connection<Self>, lock_wait: Duration) -> Result<(), Failure> {
-        let seconds = lock_wait.as_secs().max(1);
-        let limits = format!(
-            "SET SESSION innodb_lock_wait_timeout = {seconds}, lock_wait_timeout = {seconds}; \
+    /// What is too long for its column is refused, and not cut: an owner that was cut could be another one.
+    async fn settle(table: &Table<Self>, connection: &mut Connection<Self>) -> Result<(), Failure> {
+        let seconds = table.lock_wait.as_secs();
+        let settings = format!(
+            "SET SESSION innodb_lock_wait_timeout = {seconds}, lock_wait_timeout = {seconds}, \
+             sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES'); \
              SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
         );
-        script::<Self>(connection, limits).await
+        script::<Self>(connection, settings).await
     }
 
     async fn create_over(

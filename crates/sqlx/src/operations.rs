@@ -12,7 +12,7 @@ use crate::{
     statements::MOST_KEYS,
 };
 use dframework_session_store::{Entry, Loaded, Outcome, StoreKey, Stored, Version};
-use std::future::Future;
+use std::{future::Future, sync::atomic::Ordering};
 
 /// A call, with what it was given.
 pub(crate) trait Operation: Send + Sync {
@@ -196,7 +196,11 @@ impl Operation for EndOwnedBy {
         table: &Table<E>,
         connection: &mut Connection<E>,
     ) -> Result<usize, Failure> {
-        E::end_owned_by(table, connection, self).await.map(rows)
+        let ended = E::end_owned_by(table, connection, self).await;
+        ended.map(rows).map_err(|failure| match self.ended.load(Ordering::Relaxed) {
+            0 => failure,
+            _ => failure.in_part(),
+        })
     }
 }
 

@@ -11,7 +11,7 @@ mod together;
 
 use crate::{
     calls::{Commit, Create, EndOwnedBy},
-    engine::{Arguments, Company, Connection, Engine, Table},
+    engine::{Arguments, Company, Connection, Engine, Manner, Table},
     failure::Failure,
     rows::number,
     sql::{Dialect, Places, Sql, Value, Writer},
@@ -108,6 +108,13 @@ impl Engine for Postgres {
 
     fn failure(error: sqlx::Error) -> Failure {
         failure::classify(error)
+    }
+
+    async fn settle(table: &Table<Self>, connection: &mut Connection<Self>) -> Result<(), Failure> {
+        match table.manner {
+            Manner::Prepared => open::remembers(connection).await,
+            Manner::Whole => Ok(()),
+        }
     }
 
     /// For this transaction alone, which is this message.

@@ -110,6 +110,26 @@ fn two_processes_have_one_session(url: Option<&str>) {
 }
 
 #[test]
+fn a_session_that_was_cut_short_on_a_server_is_an_error_and_can_be_logged_out() {
+    for engine in [Engine::Postgres, Engine::MariaDb] {
+        let Some(server) = Server::shared(engine) else { continue };
+        let database = server.database();
+        let (folder, mut visitor) = (Folder::new(), Visitor::new());
+        let demo = Demo::start_with(&folder, &[("APP_SESSION_DATABASE_URL", &database.url())]);
+        visitor.post(&demo, "/name", "name=visitor");
+        for length in [40, 10, 1, 0] {
+            database.ask(&format!("UPDATE sessions SET payload = substr(payload, 1, {length})"));
+            let status = visitor.get(&demo, "/api/greeting").status;
+            assert_eq!(status, 500, "{engine:?}, {length} bytes");
+        }
+        assert_eq!(visitor.post(&demo, "/logout", "").status, 303);
+        assert_eq!(visitor.get(&demo, "/api/greeting").body, "hello, guest\n");
+        visitor.post(&demo, "/name", "name=visitor");
+        assert_eq!(visitor.get(&demo, "/api/greeting").body, "hello, visitor\n");
+    }
+}
+
+#[test]
 fn killed_under_load_it_has_lost_nothing_that_it_answered() {
     const CLIENTS: usize = 6;
     let (folder, mut visitor) = (Folder::new(), Visitor::new());

@@ -4,10 +4,29 @@ use super::MySql;
 use crate::{
     engine::{Source, Table},
     lane::reach,
+    parameters,
 };
 use dframework_session_store::StoreError;
 use sqlx::{ConnectOptions, MySqlPool, mysql::MySqlConnectOptions};
 use std::{str::FromStr, time::Duration};
+
+/// What sqlx reads of a URL.
+const PARAMETERS: &[&str] = &[
+    "sslmode",
+    "ssl-mode",
+    "sslca",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "charset",
+    "collation",
+    "statement-cache-capacity",
+    "socket",
+    "timezone",
+    "time-zone",
+];
 
 /// On a pool of the application.
 pub(crate) fn over(pool: MySqlPool, table: String, patience: Duration) -> Table<MySql> {
@@ -21,6 +40,7 @@ pub(crate) async fn open(
     table: String,
     patience: Duration,
 ) -> Result<Table<MySql>, StoreError> {
+    parameters::check(url, PARAMETERS)?;
     let options = MySqlConnectOptions::from_str(url).map_err(|error| {
         StoreError::refused("the URL of the session database cannot be read").with_source(error)
     })?;

@@ -6,6 +6,9 @@ use sqlx::{
     postgres::{PgDatabaseError, PgSeverity},
 };
 
+/// What poolers are in the way of, and what helps.
+pub(super) const POOLER: &str = "is behind a pooler: its URL needs ?statement-cache-capacity=0";
+
 /// The failure of a statement. A statement that the server refuses is undone, and a server that closes a connection
 /// with a reason has undone it too: it looks for such reasons only where nothing is being committed.
 pub(super) fn classify(error: Error) -> Failure {
@@ -40,9 +43,7 @@ pub(super) fn classify(error: Error) -> Failure {
         "26000" | "42P05" => {
             "lost a prepared statement: behind a pooler, its URL needs ?statement-cache-capacity=0"
         }
-        "08P01" if told.message().contains("startup parameter") => {
-            "is behind a pooler: its URL needs ?statement-cache-capacity=0"
-        }
+        "08P01" if told.message().contains("startup parameter") => POOLER,
         "XX001" | "XX002" => "is damaged",
         code if is_fatal || code.starts_with("08") => return Failure::Disconnected(error),
         code if code.starts_with("22") || code.starts_with("23") || code.starts_with("54") => {

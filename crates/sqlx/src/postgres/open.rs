@@ -1,13 +1,38 @@
 //! Opens a database by its URL, and takes pools of the application.
 
-use super::Postgres;
+use super::{Postgres, failure::POOLER, schema::ask};
 use crate::{
-    engine::{Manner, Source, Table, lock_wait},
+    engine::{Connection, Manner, Source, Table, lock_wait},
+    failure::Failure,
     lane::reach,
+    parameters,
 };
 use dframework_session_store::StoreError;
-use sqlx::{ConnectOptions, PgPool, postgres::PgConnectOptions};
+use sqlx::{ConnectOptions, Error, PgPool, postgres::PgConnectOptions};
 use std::{str::FromStr, time::Duration};
+
+/// What sqlx reads of a URL.
+const PARAMETERS: &[&str] = &[
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "statement-cache-capacity",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+    "options[",
+];
 
 /// On a pool of the application.
 pub(crate) fn over(pool: PgPool, table: String, patience: Duration) -> Table<Postgres> {
@@ -21,6 +46,7 @@ pub(crate) async fn open(
     table: String,
     patience: Duration,
 ) -> Result<Table<Postgres>, StoreError> {
+    parameters::check(url, PARAMETERS)?;
     let options = PgConnectOptions::from_str(url).map_err(|error| {
         StoreError::refused("the URL of the session database cannot be read").with_source(error)
     })?;
@@ -61,5 +87,22 @@ fn limited(options: PgConnectOptions, patience: Duration) -> PgConnectOptions {
     let (lock, all) = (lock_wait(patience).as_millis(), patience.as_millis());
     let set = options.get_options().unwrap_or_default().to_owned();
     let limits = [("lock_timeout", lock), ("statement_timeout", all)];
-    options.options(limits.into_iter().filter(|(name, _)| !set.contains(name)))
+    let limits = limits.into_iter().filter(|(name, _)| !set.contains(name));
+    options.options(limits).options([(REMEMBERED, "1")])
+}
+
+/// A setting that means nothing to PostgreSQL.
+const REMEMBERED: &str = "dframework_session.remembered";
+
+/// Refuses a connection that knows nothing of what it was told at its start: it is one of a pooler's, which may give
+/// each statement to another server connection. There, the name of a prepared statement may stand for another one.
+pub(super) async fn remembers(connection: &mut Connection<Postgres>) -> Result<(), Failure> {
+    let look = format!("SELECT count(*) WHERE current_setting('{REMEMBERED}', true) = '1'");
+    match ask(connection, look).await? {
+        Some(1) => Ok(()),
+        _ => {
+            let forgotten = "the settings of a new connection are forgotten".into();
+            Err(Failure::Refused { why: POOLER, source: Error::Configuration(forgotten) })
+        }
+    }
 }

@@ -104,8 +104,11 @@ async fn is_there(connection: &mut Connection<Postgres>, table: &str) -> Result<
 }
 
 /// The number that a statement answers, whose only names are identifiers.
-async fn ask(connection: &mut Connection<Postgres>, sql: String) -> Result<Option<i64>, Failure> {
-    let sql = AssertSqlSafe(sql).into_sql_str();
+pub(super) async fn ask(
+    connection: &mut Connection<Postgres>,
+    sql: impl Into<String>,
+) -> Result<Option<i64>, Failure> {
+    let sql = AssertSqlSafe(sql.into()).into_sql_str();
     let rows = Db::fetch(connection, sql, None).await.map_err(Postgres::failure)?;
     rows.first().map(|row| Db::number(row, 0)).transpose().map_err(Postgres::failure)
 }

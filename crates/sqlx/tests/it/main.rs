@@ -2,8 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod contract;
+mod edges;
 mod faults;
 mod home;
+mod limits;
+mod load;
 mod lost;
 mod moving;
 mod opening;
@@ -11,4 +14,5 @@ mod schema;
 mod servers;
 mod sharing;
 mod support;
+mod sweeping;
 mod together;

@@ -130,3 +130,32 @@ async fn nothing_is_left_of_an_owner_whose_records_move_all_the_time() {
         assert_eq!(store.scan(None, 300).await.unwrap(), [], "{}", home.name());
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_who_was_ended_in_part_is_not_told_that_nothing_was_done() {
+    const MANY: u32 = 1_500;
+    let Some(home) = Home::mariadb() else { return };
+    let options = SqlStore::options().busy_timeout(std::time::Duration::from_millis(300));
+    let store = home.with(options).await;
+    let fill = format!(
+        "INSERT INTO sessions (`key`, version, created, expires_at, owner, meta, payload) \
+         SELECT UNHEX(LPAD(HEX(seq), 64, '0')), 1, 1, 9000000000000, '42', '', '' FROM seq_1_to_{MANY}"
+    );
+    let mut other = home.connect().await;
+    other.run(&fill).await;
+    for _ in 0..4 {
+        // The lanes have their connections.
+        store.touch(&key(1), LATER).await.unwrap();
+    }
+    // The last of them, of which the first statement has none.
+    let last = format!("`key` = UNHEX(LPAD(HEX({MANY}), 64, '0'))");
+    other.run(&format!("BEGIN; UPDATE sessions SET version = version WHERE {last}")).await;
+    let error = store.end_owned_by("42", None, LATER).await.unwrap_err();
+    let left = store.count(NOW).await.unwrap();
+    assert!(left < u64::from(MANY), "some have ended");
+    assert!(error.outcome_is_unknown(), "{error}");
+    other.run("ROLLBACK").await;
+    let ended = store.end_owned_by("42", None, LATER).await.unwrap();
+    assert_eq!(u64::try_from(ended).unwrap(), left);
+    assert_eq!(store.count(NOW).await.unwrap(), 0);
+}

@@ -1,7 +1,7 @@
 //! The table: what makes it, what it is called, and whose it is.
 
 use crate::{
-    home::homes,
+    home::{homes, on_servers},
     support::{Folder, bytes, key, make, pool},
 };
 use dframework_session_sqlx::SqlStore;
@@ -50,6 +50,21 @@ async fn tables_lie_beside_each_other() {
         }
         for (table, store) in stores {
             assert_eq!(bytes(&store, key(1)).await.as_deref(), Some(table.as_bytes()));
+        }
+    }
+}
+
+#[tokio::test]
+async fn names_that_differ_in_case_are_two_tables_on_servers() {
+    for home in on_servers() {
+        for table in ["sessions", "SESSIONS"] {
+            let store = home.with(SqlStore::options().table(table)).await;
+            make(&store, key(1), table.as_bytes()).await.unwrap();
+        }
+        for table in ["sessions", "SESSIONS"] {
+            let store = home.with(SqlStore::options().table(table)).await;
+            let there = bytes(&store, key(1)).await;
+            assert_eq!(there.as_deref(), Some(table.as_bytes()), "{}", home.name());
         }
     }
 }

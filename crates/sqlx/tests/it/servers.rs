@@ -38,6 +38,25 @@ async fn a_server_that_is_not_there_is_named_without_the_password() {
 }
 
 #[tokio::test]
+async fn a_parameter_that_nobody_reads_is_refused_and_not_shown() {
+    for scheme in ["postgres", "mariadb"] {
+        let url = |rest| format!("{scheme}://{rest}");
+        let error = refused(&url("web@127.0.0.1:1/app?ssl_mode=secret&pasword=secret")).await;
+        says(&error, "has the parameter \"ssl_mode\", which is not known; known are sslmode,");
+        let error = refused(&url("web@127.0.0.1:1/app?sslmode=prefer&pasword=secret")).await;
+        says(&error, "has the parameter \"pasword\", which is not known");
+        // A password with a question mark, after what could be a port.
+        for rest in ["web:1?secret@127.0.0.1:1/app", "web:1?secret=2@127.0.0.1:1/app"] {
+            says(&refused(&url(rest)).await, "has a parameter, which is not known");
+        }
+    }
+    // These are read.
+    let rest = "options[search_path]=app&options%5Bwork_mem%5D=1MB&application_name=web";
+    let error = refused(&format!("postgres://web@127.0.0.1:1/app?{rest}")).await;
+    says(&error, "cannot be opened");
+}
+
+#[tokio::test]
 async fn a_database_that_is_not_there_is_named() {
     for home in on_servers() {
         let error = refused(&home.url_of("nowhere")).await;
@@ -189,4 +208,19 @@ async fn a_statement_is_sent_once() {
         let sent = proxy.sends(Direction::ToServer) - before;
         assert!(sent * 10 <= CALLS * 3 * 11, "{engine:?} {parameter}: {sent} for {}", CALLS * 3);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pooler_that_forgets_settings_carries_out_no_other_call_than_was_asked() {
+    let Some(server) = Server::shared(Engine::Postgres) else { return };
+    let Some(bouncer) = server.forgetful_bouncer() else { return };
+    let database = server.database();
+    let url = database.url_through(bouncer.port());
+    // There, a name of a statement may stand for one that another client has prepared.
+    let opened = SqlStore::open(&url).await;
+    says(&opened.unwrap_err(), "is behind a pooler: its URL needs ?statement-cache-capacity=0");
+    let store = SqlStore::open(&format!("{url}?statement-cache-capacity=0")).await.unwrap();
+    store.migrate().await.unwrap();
+    make(&store, key(1), b"bytes").await.unwrap();
+    assert_eq!(bytes(&store, key(1)).await.as_deref(), Some(&b"bytes"[..]));
 }

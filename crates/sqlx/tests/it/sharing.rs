@@ -1,11 +1,12 @@
 //! Several stores on one database, as several processes have them, and pools that the application uses too.
 
-use crate::home::{homes, on_servers};
+use crate::home::{Home, homes, on_servers};
 use crate::support::{Folder, LATER, NOW, bytes, key, make, pool, save, store_on};
+use crate::together::{all, wait};
 use dframework_session_sqlx::{
-    SqlStore,
+    Pool, SqlStore,
     sqlx::{
-        Executor,
+        Executor, MySqlPool, PgPool,
         sqlite::{SqliteConnectOptions, SqliteJournalMode},
     },
 };
@@ -15,6 +16,7 @@ use dframework_session_store::{
     testing::{Fresh, acceptance_suite, cases},
 };
 use std::{
+    pin::Pin,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
@@ -206,15 +208,65 @@ async fn a_pool_can_be_closed_while_its_store_lives() {
     }
 }
 
+#[tokio::test]
+async fn a_pool_of_a_server_can_be_closed_while_its_store_works() {
+    for home in on_servers() {
+        let (pool, close): (Pool, Pin<Box<dyn Future<Output = ()> + Send>>) = match home {
+            Home::Postgres(_) => {
+                let pool = PgPool::connect_lazy(&home.url()).unwrap();
+                (pool.clone().into(), Box::pin(async move { pool.close().await }))
+            }
+            _ => {
+                let pool = MySqlPool::connect_lazy(&home.url()).unwrap();
+                (pool.clone().into(), Box::pin(async move { pool.close().await }))
+            }
+        };
+        let store = SqlStore::new(pool);
+        store.migrate().await.unwrap();
+        make(&store, key(1), b"bytes").await.unwrap();
+        let saves = (2..40).map(|number| make(&store, key(number), b"bytes"));
+        let saving = wait(saves).await;
+        // Lanes begin to work on what waits.
+        tokio::task::yield_now().await;
+        let closed = tokio::time::timeout(Duration::from_mins(1), close);
+        let (closed, saved) = tokio::join!(closed, all(saving));
+        closed.expect("nothing holds a connection any more");
+        let reader = home.store().await;
+        for (number, saved) in (2..40).zip(saved) {
+            let there = bytes(&reader, key(number)).await.is_some();
+            match saved {
+                Ok(_) => assert!(there, "{} {number}", home.name()),
+                Err(error) => assert!(!there || error.outcome_is_unknown(), "{error}"),
+            }
+        }
+        let error = save(&store, key(1), 1, b"other").await.unwrap_err();
+        assert!(!error.outcome_is_unknown(), "{error}");
+    }
+}
+
 #[test]
 fn a_store_outlives_the_runtime_that_used_it_first() {
-    let folder = Folder::new();
     let runtime = || tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let store = runtime().block_on(folder.store());
-    for number in 1..=5 {
+    for home in homes() {
+        let store = runtime().block_on(home.store());
+        for number in 1..=5 {
+            let last = runtime();
+            last.block_on(async {
+                make(&store, key(number), b"bytes").await.unwrap();
+                assert_eq!(bytes(&store, key(number)).await.as_deref(), Some(&b"bytes"[..]));
+            });
+            // It ends with a write under way, of which nobody is told.
+            let store = store.clone();
+            last.spawn(async move { make(&store, key(100 + number), b"bytes").await });
+            drop(last);
+        }
         runtime().block_on(async {
-            make(&store, key(number), b"bytes").await.unwrap();
-            assert_eq!(bytes(&store, key(number)).await.as_deref(), Some(&b"bytes"[..]));
+            for number in 1..=5 {
+                // There, or not, and nobody is in the way.
+                let there = bytes(&store, key(100 + number)).await;
+                assert!(matches!(there.as_deref(), None | Some(b"bytes")), "{}", home.name());
+                assert!(store.end(&key(number), LATER).await.unwrap(), "{}", home.name());
+            }
         });
     }
 }

@@ -20,10 +20,10 @@ use std::{
     time::Duration,
 };
 
-type Waiting<'a, T> = Vec<Pin<Box<dyn Future<Output = T> + Send + 'a>>>;
+pub(crate) type Waiting<'a, T> = Vec<Pin<Box<dyn Future<Output = T> + Send + 'a>>>;
 
 /// Has all of these calls wait. On a runtime with one thread, no lane runs meanwhile.
-async fn wait<'a, T>(
+pub(crate) async fn wait<'a, T>(
     calls: impl Iterator<Item = impl Future<Output = T> + Send + 'a>,
 ) -> Waiting<'a, T> {
     let mut calls: Waiting<'a, T> = calls.map(|call| Box::pin(call) as _).collect();
@@ -35,7 +35,7 @@ async fn wait<'a, T>(
     calls
 }
 
-async fn all<T>(calls: Waiting<'_, T>) -> Vec<T> {
+pub(crate) async fn all<T>(calls: Waiting<'_, T>) -> Vec<T> {
     let mut answers = Vec::new();
     for call in calls {
         answers.push(call.await);
@@ -197,8 +197,7 @@ async fn a_full_database_lets_sessions_end_that_wait_with_what_has_no_room() {
 
 #[tokio::test]
 async fn a_lock_that_is_held_for_too_long_fails_all_that_wait_with_nothing_done() {
-    // MariaDB waits for whole seconds, which takes longer than a test should.
-    for home in homes().filter(|home| !matches!(home, Home::MariaDb(_))) {
+    for home in homes() {
         drop(with_forty(&home, LONG).await);
         let options = SqlStore::options().busy_timeout(Duration::from_secs(1));
         let store = options.open(&home.url()).await.unwrap();
@@ -448,7 +447,7 @@ fn stranger(task: u64, number: u64) -> StoreKey {
 }
 
 /// Uses a store without a pause until it is told to stop, and holds every answer against what it must be.
-async fn use_without_a_pause(store: SqlStore, task: u64, stop: Arc<AtomicBool>) {
+pub(crate) async fn use_without_a_pause(store: SqlStore, task: u64, stop: Arc<AtomicBool>) {
     for number in 0.. {
         let key = stranger(task, number);
         let made = store.create(&key, NewRecord::new(b"0", NOW, LATER), NOW).await.unwrap();
