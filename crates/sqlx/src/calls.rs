@@ -105,6 +105,12 @@ impl Commit {
         Self { key, expected, record, move_to, remember_until }
     }
 
+    /// The version that is expected, as it stands in its column; `None` where no record has it, since the column could
+    /// not hold it.
+    pub(crate) fn version(&self) -> Option<i64> {
+        i64::try_from(self.expected.0).ok()
+    }
+
     /// What it means that this many rows had the version. A record that is gone looks like a conflict: whoever
     /// loads it again learns that.
     pub(crate) fn outcome(&self, rows: u64) -> Outcome {

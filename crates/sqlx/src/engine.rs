@@ -289,6 +289,17 @@ pub(crate) async fn script<E: Engine>(
     E::Db::script(connection, sql).await.map_err(E::failure)
 }
 
+/// The number that a statement answers which the library has written, without values.
+pub(crate) async fn ask<E: Engine>(
+    connection: &mut Connection<E>,
+    sql: impl Into<String>,
+) -> Result<Option<i64>, Failure> {
+    // Whatever is put into these is an identifier or a number.
+    let sql = AssertSqlSafe(sql.into()).into_sql_str();
+    let rows = E::Db::fetch(connection, sql, None).await.map_err(E::failure)?;
+    rows.first().map(|row| E::Db::number(row, 0)).transpose().map_err(E::failure)
+}
+
 /// Steps that are done whole or not at all.
 pub(crate) trait Steps<E: Engine>: Send + Sync {
     type Answer: Send;

@@ -10,6 +10,7 @@ use crate::{
     rows::{entry, key, loaded, number, record},
     sql::Value,
     statements::MOST_KEYS,
+    together::Writing,
 };
 use dframework_session_store::{Entry, Loaded, Outcome, StoreKey, Stored, Version};
 use std::{future::Future, sync::atomic::Ordering};
@@ -103,11 +104,10 @@ impl Operation for Commit {
         table: &Table<E>,
         connection: &mut Connection<E>,
     ) -> Result<Outcome, Failure> {
-        // No record has a version that its column could not hold.
-        let Ok(version) = i64::try_from(self.expected.0) else { return Ok(Outcome::Conflict) };
-        let rows = match &self.move_to {
-            Some(to) => E::relocate(table, connection, self, version, to).await?,
-            None => E::save(table, connection, self, version).await?,
+        let rows = match (&self.move_to, self.version()) {
+            (None, _) => Writing::Commit(self).carry_out(table, connection).await?,
+            (Some(to), Some(version)) => E::relocate(table, connection, self, version, to).await?,
+            (Some(_), None) => 0,
         };
         Ok(self.outcome(rows))
     }
@@ -122,8 +122,7 @@ impl Operation for Touch {
         table: &Table<E>,
         connection: &mut Connection<E>,
     ) -> Result<(), Failure> {
-        let values = [Value::key(&self.key), Value::instant(self.expires_at)];
-        table.execute(connection, &table.statements.touch, &values).await.map(drop)
+        Writing::Touch(&self.key, self.expires_at).carry_out(table, connection).await.map(drop)
     }
 }
 
@@ -136,8 +135,7 @@ impl Operation for End {
         table: &Table<E>,
         connection: &mut Connection<E>,
     ) -> Result<bool, Failure> {
-        let values = [Value::key(&self.key), Value::instant(self.remember_until)];
-        Ok(table.execute(connection, &table.statements.end, &values).await? > 0)
+        Ok(Writing::End(self).carry_out(table, connection).await? > 0)
     }
 }
 

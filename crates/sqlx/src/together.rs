@@ -234,10 +234,9 @@ impl Writing<'_> {
     ) -> Result<u64, Failure> {
         match self {
             Self::Create(create) => insert(table, connection, create).await.map(|_| 1),
-            Self::Commit(commit) => match i64::try_from(commit.expected.0) {
-                Ok(version) => E::save(table, connection, commit, version).await,
-                // No record has a version that its column could not hold.
-                Err(_) => Ok(0),
+            Self::Commit(commit) => match commit.version() {
+                Some(version) => E::save(table, connection, commit, version).await,
+                None => Ok(0),
             },
             Self::Touch(key, expires_at) => {
                 let values = [Value::key(key), Value::instant(*expires_at)];

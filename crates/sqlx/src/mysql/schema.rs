@@ -2,12 +2,10 @@
 
 use super::MySql;
 use crate::{
-    engine::{Connection, Engine as _, Table, script},
+    engine::{Connection, Table, ask, script},
     failure::Failure,
     schema::{Found, REGISTRY, for_table, from_nothing, steps_taken},
-    wire::Wire,
 };
-use sqlx::{AssertSqlSafe, MySql as Db, SqlSafeStr};
 
 const REGISTRY_SQL: &str = "\
 CREATE TABLE IF NOT EXISTS dframework_session_schema (
@@ -50,7 +48,7 @@ pub(super) async fn migrate(
     if steps_taken(&found, &table.name, STEPS.len())? == STEPS.len() {
         return Ok(());
     }
-    if ask(connection, LOCK).await? != Some(1) {
+    if ask::<MySql>(connection, LOCK).await? != Some(1) {
         return Err(Failure::Schema(
             "somebody else has been making tables for too long".to_owned(),
         ));
@@ -95,7 +93,7 @@ async fn look(connection: &mut Connection<MySql>, table: &str) -> Result<Found, 
         return Ok(Found::Something(None));
     }
     let find = format!("SELECT version FROM {REGISTRY} WHERE table_name = '{table}'");
-    Ok(Found::Something(ask(connection, find).await?))
+    Ok(Found::Something(ask::<MySql>(connection, find).await?))
 }
 
 async fn is_there(connection: &mut Connection<MySql>, table: &str) -> Result<bool, Failure> {
@@ -103,15 +101,5 @@ async fn is_there(connection: &mut Connection<MySql>, table: &str) -> Result<boo
         "SELECT CAST(1 AS SIGNED) FROM information_schema.tables \
          WHERE table_schema = DATABASE() AND table_name = '{table}'"
     );
-    Ok(ask(connection, find).await?.is_some())
-}
-
-/// The number that a statement answers, whose only names are identifiers.
-async fn ask(
-    connection: &mut Connection<MySql>,
-    sql: impl Into<String>,
-) -> Result<Option<i64>, Failure> {
-    let sql = AssertSqlSafe(sql.into()).into_sql_str();
-    let rows = Db::fetch(connection, sql, None).await.map_err(MySql::failure)?;
-    rows.first().map(|row| Db::number(row, 0)).transpose().map_err(MySql::failure)
+    Ok(ask::<MySql>(connection, find).await?.is_some())
 }

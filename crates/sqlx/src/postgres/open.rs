@@ -1,8 +1,8 @@
 //! Opens a database by its URL, and takes pools of the application.
 
-use super::{Postgres, failure::POOLER, schema::ask};
+use super::{Postgres, failure::POOLER};
 use crate::{
-    engine::{Connection, Manner, Source, Table, lock_wait},
+    engine::{Connection, Manner, Source, Table, ask, lock_wait},
     failure::Failure,
     lane::reach,
     parameters,
@@ -98,7 +98,7 @@ const REMEMBERED: &str = "dframework_session.remembered";
 /// each statement to another server connection. There, the name of a prepared statement may stand for another one.
 pub(super) async fn remembers(connection: &mut Connection<Postgres>) -> Result<(), Failure> {
     let look = format!("SELECT count(*) WHERE current_setting('{REMEMBERED}', true) = '1'");
-    match ask(connection, look).await? {
+    match ask::<Postgres>(connection, look).await? {
         Some(1) => Ok(()),
         _ => {
             let forgotten = "the settings of a new connection are forgotten".into();

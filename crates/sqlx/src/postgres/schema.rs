@@ -2,12 +2,10 @@
 
 use super::Postgres;
 use crate::{
-    engine::{Connection, Engine as _, Steps, Table, script, transaction},
+    engine::{Connection, Steps, Table, ask, script, transaction},
     failure::Failure,
     schema::{Found, REGISTRY, for_table, from_nothing, steps_taken},
-    wire::Wire,
 };
-use sqlx::{AssertSqlSafe, Postgres as Db, SqlSafeStr};
 
 const REGISTRY_SQL: &str = "\
 CREATE TABLE IF NOT EXISTS dframework_session_schema (
@@ -91,7 +89,7 @@ async fn look(connection: &mut Connection<Postgres>, table: &str) -> Result<Foun
         return Ok(Found::Something(None));
     }
     let find = format!("SELECT version FROM {REGISTRY} WHERE table_name = '{table}'");
-    Ok(Found::Something(ask(connection, find).await?))
+    Ok(Found::Something(ask::<Postgres>(connection, find).await?))
 }
 
 async fn is_there(connection: &mut Connection<Postgres>, table: &str) -> Result<bool, Failure> {
@@ -100,15 +98,5 @@ async fn is_there(connection: &mut Connection<Postgres>, table: &str) -> Result<
         "SELECT 1::bigint FROM pg_catalog.pg_class \
          WHERE relname = '{table}' AND pg_catalog.pg_table_is_visible(oid)"
     );
-    Ok(ask(connection, find).await?.is_some())
-}
-
-/// The number that a statement answers, whose only names are identifiers.
-pub(super) async fn ask(
-    connection: &mut Connection<Postgres>,
-    sql: impl Into<String>,
-) -> Result<Option<i64>, Failure> {
-    let sql = AssertSqlSafe(sql.into()).into_sql_str();
-    let rows = Db::fetch(connection, sql, None).await.map_err(Postgres::failure)?;
-    rows.first().map(|row| Db::number(row, 0)).transpose().map_err(Postgres::failure)
+    Ok(ask::<Postgres>(connection, find).await?.is_some())
 }

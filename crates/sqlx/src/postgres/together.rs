@@ -95,8 +95,8 @@ fn statement<'s, 'c>(
             Writing::Commit(commit) => {
                 sql = &statements.commit;
                 columns.keys.push(&commit.key);
-                // No record has a version that its column could not hold, and none is below 0.
-                columns.numbers.push(i64::try_from(commit.expected.0).unwrap_or(-1));
+                // None is below 0.
+                columns.numbers.push(commit.version().unwrap_or(-1));
                 columns.record(&commit.record);
             }
             Writing::Touch(key, expires_at) => columns.begin(key, *expires_at),
