@@ -3,6 +3,7 @@
 pub mod actix;
 pub mod asked;
 pub mod axum;
+pub mod least;
 
 use ::axum::Router;
 use std::pin::Pin;

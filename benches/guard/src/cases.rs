@@ -3,7 +3,7 @@
 use applications::{
     Application, actix,
     asked::{Case as Asked, KEY},
-    axum,
+    axum, least,
 };
 use dframework_session::{Clock, Config, DriverName, Sessions};
 use std::{str::FromStr, time::Duration};
@@ -31,6 +31,8 @@ enum Framework {
 enum Kind {
     /// A layer that does nothing.
     Layer,
+    /// The least that a layer for sessions can be.
+    Least,
     Memory,
     /// A new session pushes another one out.
     Evicting,
@@ -75,11 +77,16 @@ impl Case {
     }
 }
 
-pub(crate) const CASES: [Case; 19] = {
+pub(crate) const CASES: [Case; 24] = {
     use Asked::{New, Read, ReadAndWrite, Unused, UnusedWithCookie};
-    use Kind::{Evicting, Expiring, Layer, Memory, Stealth};
+    use Kind::{Evicting, Expiring, Layer, Least, Memory, Stealth};
     [
         axum("layer", "a layer that does nothing", Layer, Unused),
+        axum("least-unused", "by hand: no cookie, session unused", Least, Unused),
+        axum("least-unused-cookie", "by hand: cookie, session unused", Least, UnusedWithCookie),
+        axum("least-read", "by hand: read one key", Least, Read),
+        axum("least-write", "by hand: read and write", Least, ReadAndWrite),
+        axum("least-new", "by hand: new session", Least, New),
         axum("unused", "no cookie, session unused", Memory, Unused).holding(2_500),
         axum("unused-cookie", "cookie, session unused", Memory, UnusedWithCookie).holding(2_800),
         axum("memory-read", "memory: read one key", Memory, Read).holding(4_200),
@@ -121,7 +128,7 @@ pub(crate) fn run(case: Case, side: Side, requests: usize) {
     actix_web::rt::System::new().block_on(async {
         let clock = Clock::manual();
         let sessions = Sessions::connect(&config(kind, &clock)).await.expect("a driver is there");
-        let ours = with(framework, sessions);
+        let ours = if kind == Kind::Least { least::least() } else { with(framework, sessions) };
         let cookies = populate(&*ours, &clock).await;
         let application = match (side, kind) {
             (Side::Without, _) => without(framework),
@@ -156,7 +163,7 @@ fn without(framework: Framework) -> Box<dyn Application> {
 fn config(kind: Kind, clock: &Clock) -> Config {
     let memory = Config::new().driver(DriverName::Memory);
     match kind {
-        Kind::Layer | Kind::Memory => memory,
+        Kind::Layer | Kind::Least | Kind::Memory => memory,
         Kind::Evicting => memory.max_sessions(OTHERS),
         Kind::Expiring => memory.clock(clock.clone()).idle_timeout(A_SECOND * 1_000),
         Kind::Stealth => Config::new().driver(DriverName::Stealth).key(KEY).expect("it is random"),
