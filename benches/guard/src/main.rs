@@ -18,23 +18,23 @@ mod table;
 
 use cases::{CASES, Case, Side};
 use measuring::count::{self, Count};
-use std::{env, error::Error, process::ExitCode};
+use std::{env, error::Error, num::NonZero, process::ExitCode, thread};
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
         [] => {
-            print(&CASES.map(|case| (case, overhead(case))));
+            print(&count_all());
             Ok(ExitCode::SUCCESS)
         }
         ["check"] => {
-            let counted = CASES.map(|case| (case, overhead(case)));
+            let counted = count_all();
             print(&counted);
             figures::check(&counted)
         }
         ["record"] => {
-            let counted = CASES.map(|case| (case, overhead(case)));
+            let counted = count_all();
             print(&counted);
             figures::record(&counted)?;
             Ok(ExitCode::SUCCESS)
@@ -70,6 +70,22 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
                 .into(),
         ),
     }
+}
+
+/// Counts all cases, as many at a time as the machine has processors. Counts do not depend on what else runs.
+fn count_all() -> Vec<(Case, Count)> {
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let mut counted: Vec<(usize, Count)> = thread::scope(|scope| {
+        let share = |first| {
+            let positions = (first..CASES.len()).step_by(threads);
+            scope.spawn(move || positions.map(|at| (at, overhead(CASES[at]))).collect::<Vec<_>>())
+        };
+        let running: Vec<_> = (0..threads).map(share).collect();
+        let counted = running.into_iter().map(|share| share.join().expect("every case is counted"));
+        counted.flatten().collect()
+    });
+    counted.sort_by_key(|(at, _)| *at);
+    counted.into_iter().map(|(at, count)| (CASES[at], count)).collect()
 }
 
 /// What a request of this case costs above the same request without sessions.
