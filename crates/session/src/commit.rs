@@ -9,6 +9,7 @@ mod claim;
 mod decide;
 mod seal;
 mod tell;
+mod write;
 
 pub(crate) use apply::{Abandoned, Ending, Remembered, end_abandoned, end_record, remember_until};
 pub(crate) use decide::{Lifetimes, Target};
@@ -105,8 +106,7 @@ struct Planned {
 
 impl Planned {
     /// Nothing is planned yet, from nothing of the log.
-    fn nothing(begun: Begun) -> Self {
-        let Begun { moment, now, .. } = begun;
+    fn nothing(moment: Moment, now: Timestamp) -> Self {
         Self { plan: Plan::default(), mark: Mark { epoch: 0, operations: 0 }, moment, now }
     }
 }
@@ -125,7 +125,7 @@ impl Inner {
             begun.now = self.core.clock.now();
         }
         let mut progress = Progress::default();
-        let mut planned = Planned::nothing(begun);
+        let mut planned = Planned::nothing(begun.moment, begun.now);
         if !self.first_plan(&mut planned, &mut progress)? {
             return Ok(());
         }
@@ -321,8 +321,7 @@ impl Inner {
     pub(crate) fn has_nothing_to_do(&self, occasion: Occasion) -> Result<bool, Error> {
         let state = self.state();
         let (moment, now) = (occasion.moment(state.stage), self.core.clock.now());
-        let begun = Begun { moment, now, needs_another_look: false };
-        Ok(!self.plan(&state, &mut Planned::nothing(begun))?)
+        Ok(!self.plan(&state, &mut Planned::nothing(moment, now))?)
     }
 
     /// A permanent record that was made while the session ended would outlive the logout: look once more.

@@ -114,68 +114,9 @@ impl Driver {
                 }
             }
             Self::Stealth(_) => (0..keys.len()).for_each(|position| show(position, At::Nothing)),
-            Self::Store(remote) => {
-                let loaded = remote.within(remote.store.load(keys)).await;
-                let loaded = loaded.map_err(|error| Error::unavailable("loading", error))?;
-                if loaded.len() != keys.len() {
-                    let message = format!("{} answers to {} keys", loaded.len(), keys.len());
-                    return Err(Error::unavailable("loading", StoreError::refused(message)));
-                }
-                loaded.into_iter().enumerate().for_each(|(position, at)| show(position, at.into()));
-            }
+            Self::Store(remote) => remote.load(keys, show).await?,
         }
         Ok(())
-    }
-
-    pub(crate) async fn create(
-        &self,
-        key: &StoreKey,
-        new: &NewRecord<'_>,
-        now: Timestamp,
-    ) -> Result<Answer, StoreError> {
-        match self {
-            Self::Memory(memory) => memory.create(key, new, now),
-            Self::Stealth(_) => Err(nothing_is_kept()),
-            Self::Store(remote) => {
-                let outcome = remote.within(remote.store.create(key, *new, now)).await?;
-                Ok((outcome, None))
-            }
-        }
-    }
-
-    pub(crate) async fn commit(
-        &self,
-        key: &StoreKey,
-        expected: Version,
-        change: &Change<'_>,
-    ) -> Result<Answer, StoreError> {
-        match self {
-            Self::Memory(memory) => memory.commit(key, expected, change),
-            Self::Stealth(_) => Err(nothing_is_kept()),
-            Self::Store(remote) => {
-                let outcome = remote.within(remote.store.commit(key, expected, *change)).await?;
-                if outcome == Outcome::Committed(expected) {
-                    // Whoever has read this version could commit over what was just written.
-                    return Err(StoreError::refused("the store committed and left the version"));
-                }
-                Ok((outcome, None))
-            }
-        }
-    }
-
-    pub(crate) async fn touch(
-        &self,
-        key: &StoreKey,
-        expires_at: Timestamp,
-    ) -> Result<(), StoreError> {
-        match self {
-            Self::Memory(memory) => {
-                memory.touch(key, expires_at);
-                Ok(())
-            }
-            Self::Stealth(_) => Err(nothing_is_kept()),
-            Self::Store(remote) => remote.within(remote.store.touch(key, expires_at)).await,
-        }
     }
 
     /// Ends a record now. `false` if there is none: in a cookie, because somebody has ended it before.
@@ -202,6 +143,53 @@ fn nothing_is_kept() -> StoreError {
 }
 
 impl Remote {
+    /// As [`Driver::load`].
+    pub(crate) async fn load(
+        &self,
+        keys: &[StoreKey],
+        mut show: impl FnMut(usize, At),
+    ) -> Result<(), Error> {
+        let loaded = self.within(self.store.load(keys)).await;
+        let loaded = loaded.map_err(|error| Error::unavailable("loading", error))?;
+        if loaded.len() != keys.len() {
+            let message = format!("{} answers to {} keys", loaded.len(), keys.len());
+            return Err(Error::unavailable("loading", StoreError::refused(message)));
+        }
+        loaded.into_iter().enumerate().for_each(|(position, at)| show(position, at.into()));
+        Ok(())
+    }
+
+    pub(crate) async fn create(
+        &self,
+        key: &StoreKey,
+        new: &NewRecord<'_>,
+        now: Timestamp,
+    ) -> Result<Outcome, StoreError> {
+        self.within(self.store.create(key, *new, now)).await
+    }
+
+    pub(crate) async fn commit(
+        &self,
+        key: &StoreKey,
+        expected: Version,
+        change: &Change<'_>,
+    ) -> Result<Outcome, StoreError> {
+        let outcome = self.within(self.store.commit(key, expected, *change)).await?;
+        if outcome == Outcome::Committed(expected) {
+            // Whoever has read this version could commit over what was just written.
+            return Err(StoreError::refused("the store committed and left the version"));
+        }
+        Ok(outcome)
+    }
+
+    pub(crate) async fn touch(
+        &self,
+        key: &StoreKey,
+        expires_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.within(self.store.touch(key, expires_at)).await
+    }
+
     pub(crate) async fn within<T>(
         &self,
         call: impl Future<Output = Result<T, StoreError>>,

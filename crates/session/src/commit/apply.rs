@@ -1,30 +1,27 @@
 //! Carrying a [`Plan`] out: the only writer.
 
 use super::{
-    decide::{Ends, Held, Plan, Seen, Step, Target},
+    decide::{Ends, Plan, Seen, Step, Target},
     seal,
     tell::{note_end, note_end_failed, note_permanent, note_token, note_touch_failed},
+    write::{Written, write},
 };
 use crate::{
     change::Unsettled,
     cookie::Which,
-    driver::{Answer, At, Driver},
+    driver::{At, Driver},
     error::{self, Error},
     event::Event,
     handle::Request,
     lines::Lines,
-    record,
     sessions::Core,
     standing::{Live, Recorded, Standing},
-    token::Token,
 };
-use dframework_session_store::{
-    Change, NewRecord, Outcome, StoreError, StoreKey, Timestamp, Tombstone, Version,
-};
+use dframework_session_store::{StoreError, StoreKey, Timestamp};
 use std::time::Duration;
 
 /// How long an ended token is remembered.
-const REMEMBERED: Duration = Duration::from_secs(60);
+pub(super) const REMEMBERED: Duration = Duration::from_secs(60);
 
 /// What of a plan has been done, over all its rounds.
 #[derive(Default)]
@@ -143,16 +140,10 @@ pub(super) async fn apply(
             }
         }
         Written::Lost => return Ok(Round::Lost),
-        Written::Live(mut line) => {
-            if let Some(live) = &progress.ordinary
-                && plan.ordinary.makes_token()
-            {
-                note_token(core, &plan.ordinary, live, &mut progress.events);
-                let left = lifetime(live, now);
-                line.get_or_insert_with(|| core.cookies.set_session(&live.token, left));
-            }
-            if let Some(line) = line {
-                progress.lines.put(Which::Session, line);
+        Written::Live(line) => {
+            let Progress { ordinary, lines, events, .. } = progress;
+            if let Some(live) = ordinary {
+                note_live(core, &plan.ordinary, live, line, now, lines, events);
             }
         }
     }
@@ -163,6 +154,25 @@ pub(super) async fn apply(
         progress.lines.put(Which::Flash(generation), line);
     }
     Ok(Round::Done)
+}
+
+/// Notes that the session's own record lives: what is to be told, and the cookie that is to be sent.
+pub(super) fn note_live(
+    core: &Core,
+    step: &Step,
+    live: &Live,
+    mut line: Option<String>,
+    now: Timestamp,
+    lines: &mut Lines,
+    events: &mut Vec<Event>,
+) {
+    if step.makes_token() {
+        note_token(core, step, live, events);
+        line.get_or_insert_with(|| core.cookies.set_session(&live.token, lifetime(live, now)));
+    }
+    if let Some(line) = line {
+        lines.put(Which::Session, line);
+    }
 }
 
 /// How long a record can still live.
@@ -326,141 +336,6 @@ fn cookies_to_remove(core: &Core, request: &Request, end: &Ends) -> Vec<Which> {
     }
     cookies.extend((0..8).filter(|bit| carried.flash & (1 << bit) != 0).map(Which::Flash));
     cookies
-}
-
-/// What writing a record came to.
-pub(super) enum Written {
-    Nothing,
-    /// The line that says so, where a cookie does.
-    Touched(Timestamp, Option<String>),
-    /// It was not recorded that a session was used.
-    Untouched(StoreError),
-    /// The line that carries the record, where a cookie does.
-    Live(Option<String>),
-    Ended,
-    Lost,
-}
-
-/// Writes a record as the step says, which is used up. What lives then is put where it stays, so that it is not moved.
-pub(super) async fn write(
-    core: &Core,
-    step: &mut Step,
-    now: Timestamp,
-    live: &mut Option<Live>,
-) -> Result<Written, Error> {
-    let driver = &core.driver;
-    if let Driver::Stealth(stealth) = driver {
-        return seal::write(core, stealth, step, now, live);
-    }
-    let retires = matches!(step, Step::Retire { .. });
-    let moved;
-    let (held, moves_to, record, expires_at) = match step {
-        Step::Nothing => return Ok(Written::Nothing),
-        Step::Touch { record, expires_at } => {
-            return Ok(match driver.touch(&record.key, *expires_at).await {
-                Ok(()) => Written::Touched(*expires_at, None),
-                Err(error) => Written::Untouched(error),
-            });
-        }
-        Step::Create { presented, record, expires_at } => {
-            let place = Place::new(driver)?;
-            record.stamp_for(&place.key);
-            let mut new = NewRecord::new(record.bytes(), record.created(), *expires_at);
-            new.owner = record.owner();
-            let remember_until = now.saturating_add(REMEMBERED);
-            new.presented = presented.map(|key| Tombstone { key, remember_until });
-            let answer = match driver.create(&place.key, &new, now).await {
-                Err(error) if error.outcome_is_unknown() => {
-                    look(driver, error, &place.key, record).await
-                }
-                answer => answer,
-            };
-            return written(answer, place, record, *expires_at, live);
-        }
-        Step::Save { held, record, expires_at } => (&*held, None, record, *expires_at),
-        Step::Replace { former, record, expires_at } => {
-            moved = Held::from(&**former);
-            (&moved, Some(Place::new(driver)?), record, *expires_at)
-        }
-        // No store ends a record by version, so it moves, by compare-and-set, to a key that nobody has, where
-        // it has already expired; the tombstone stays at its own.
-        Step::Retire { held, record } => (&*held, Some(Place::new(driver)?), record, now),
-    };
-    let place = moves_to.unwrap_or(Place { token: held.token, key: held.key });
-    record.stamp_for(&place.key);
-    let mut change = Change::new(record.bytes(), expires_at);
-    change.owner = record.owner();
-    if let Some(place) = &moves_to {
-        change.move_to = Some(place.key);
-        change.remember_until = now.saturating_add(REMEMBERED);
-    }
-    let answer = match driver.commit(&held.key, held.version, &change).await {
-        Err(error) if error.outcome_is_unknown() => look(driver, error, &place.key, record).await,
-        answer => answer,
-    };
-    match written(answer, place, record, expires_at, live) {
-        Ok(Written::Live(..)) if retires => Ok(Written::Ended),
-        written => written,
-    }
-}
-
-/// Where a record is to be, and the token that opens it.
-#[derive(Clone, Copy)]
-struct Place {
-    token: Token,
-    key: StoreKey,
-}
-
-impl Place {
-    fn new(driver: &Driver) -> Result<Self, Error> {
-        let token = Token::generate()?;
-        Ok(Self { token, key: driver.key_of(&token) })
-    }
-}
-
-/// Reads the answer of a store.
-fn written(
-    answer: Result<Answer, StoreError>,
-    place: Place,
-    record: &mut record::Written,
-    expires_at: Timestamp,
-    live: &mut Option<Live>,
-) -> Result<Written, Error> {
-    let Place { token, key } = place;
-    match answer {
-        Ok((Outcome::Committed(version), kept)) => {
-            let record = std::mem::take(record).kept_as(kept);
-            *live = Some(Live { token, key, version, expires_at, record });
-            Ok(Written::Live(None))
-        }
-        Ok(_) => Ok(Written::Lost),
-        Err(error) => Err(Error::unavailable("committing", error)),
-    }
-}
-
-/// Where the answer of a store does not say what happened, one look at the place does.
-async fn look(
-    driver: &Driver,
-    error: StoreError,
-    key: &StoreKey,
-    record: &record::Written,
-) -> Result<Answer, StoreError> {
-    // In a box: it is rare, and would make the future of every commit larger.
-    let version = Box::pin(find_again(driver, key, record)).await.ok_or(error)?;
-    Ok((Outcome::Committed(version), None))
-}
-
-/// The version of exactly this record at this key, if it is there.
-async fn find_again(driver: &Driver, key: &StoreKey, record: &record::Written) -> Option<Version> {
-    let mut found = None;
-    let looked = driver.load(std::slice::from_ref(key), |_, at| {
-        if let At::Record { bytes, version, .. } = at
-            && bytes.as_ref() == record.bytes()
-        {
-            found = Some(version);
-        }
-    });
-    looked.await.ok().and(found)
 }
 
 /// Until when a token that ends now is remembered.

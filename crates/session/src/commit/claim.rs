@@ -4,10 +4,10 @@
 //! replayed on what the claim leaves.
 
 use super::{
-    apply::{Written, write},
     decide::{Held, Step},
     pause,
     tell::note_end,
+    write::{Written, write},
 };
 use crate::{
     change::Operation,

@@ -4,8 +4,8 @@
 //! session has ended after it is made, so what ends it from then on ends what the line carries, too.
 
 use super::{
-    apply::Written,
     decide::{Plan, Step},
+    write::Written,
 };
 use crate::{
     cookie::Which,
