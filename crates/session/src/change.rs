@@ -120,6 +120,11 @@ impl Log {
         !self.destroy && self.operations.is_empty() && self.refused().is_none()
     }
 
+    /// Whether no commit of these operations has been tried before.
+    pub(crate) fn is_first_try(&self) -> bool {
+        self.tries.is_none()
+    }
+
     /// Which operations have been carried out on the permanent record already.
     pub(crate) fn settled(&self) -> &[Settled] {
         self.tries.as_ref().map_or(&[], |tries| &tries.settled)

@@ -5,6 +5,7 @@
 
 mod answer;
 mod apply;
+mod at_once;
 mod claim;
 mod decide;
 mod seal;

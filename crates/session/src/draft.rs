@@ -188,6 +188,15 @@ impl Draft {
         records.into_iter().flatten().any(|live| live.expires_at <= now)
     }
 
+    /// Whether a commit can come to writing the ordinary record and nothing else, as far as is known before its plan.
+    pub(crate) fn may_be_one_record(&self) -> bool {
+        let is_apart = |put: &Put| matches!(put.layer, Layer::Permanent | Layer::Flash);
+        matches!(self.records.permanent, Standing::Absent)
+            && !matches!(self.records.ordinary, Standing::Ended | Standing::Corrupt { .. })
+            && !self.renew
+            && !self.puts.iter().any(is_apart)
+    }
+
     /// Refuses to work on a record that cannot be read: nothing may overwrite it.
     pub(crate) fn check_readable(&self) -> Result<(), Error> {
         for standing in [&self.records.ordinary, &self.records.permanent] {
@@ -470,6 +479,12 @@ impl Draft {
     /// Writes a value where the key lives: a permanent key stays permanent.
     fn write(&mut self, value: &Named, expiry: &Expiry) -> Result<(), Error> {
         let view = self.under_key(value.key());
+        if let (Expiry::Set(expires_at), true) = (expiry, view.is_untouched()) {
+            check_size(value)?;
+            let (at, content) = (view.start, Content::Value { expires_at: *expires_at });
+            self.puts.insert(at, Put { named: value.clone(), layer: Layer::Ordinary, content });
+            return Ok(());
+        }
         let permanent = view.stored(Layer::Permanent).is_some();
         let layer = if permanent { Layer::Permanent } else { Layer::Ordinary };
         if permanent && matches!(expiry, Expiry::Set(Some(_))) {
@@ -590,6 +605,13 @@ struct View<'a, 'k> {
 }
 
 impl<'a> View<'a, '_> {
+    /// Whether there can be nothing under the key but an ordinary value in the record: most writes are of such a one.
+    #[inline]
+    fn is_untouched(&self) -> bool {
+        let Draft { records, visible, .. } = self.draft;
+        self.puts.is_empty() && *visible == 0 && matches!(records.permanent, Standing::Absent)
+    }
+
     #[inline]
     fn get(&self) -> Option<Found<'a>> {
         let under = self.under(Layer::Ordinary);

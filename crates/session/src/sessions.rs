@@ -470,6 +470,9 @@ impl Inner {
                 Err(error) => self.finish(Err(error), head),
             };
         }
+        if let Some(committed) = self.commit_at_once(head) {
+            return self.finish(committed, head);
+        }
         // In memory the only wait is for another commit of this very request, before anything is done.
         match pin!(self.commit(occasion)).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(committed) => self.finish(committed, head),
