@@ -590,7 +590,7 @@ fn nonces_are_unique_across_clones_of_the_ring() {
 }
 
 #[test]
-#[ignore = "slow without optimization: cargo test --release -p dframework-session --lib -- --ignored million"]
+#[ignore = "slow without optimization: cargo test --profile million -p dframework-session --lib -- --ignored million"]
 fn a_million_nonces_and_sids_are_unique() {
     assert_eq!(nonces(250_000).len(), 1_000_000);
     let sids: HashSet<[u8; 16]> = (0..1_000_000).map(|_| token::random().unwrap()).collect();

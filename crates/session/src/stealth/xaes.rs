@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "minutes without optimization: cargo test --release -p dframework-session --lib -- --ignored million"]
+    #[ignore = "minutes without optimization: cargo test --profile million -p dframework-session --lib -- --ignored million"]
     fn a_million_random_messages_have_the_hash_of_the_specification() {
         let expected = "2163ae1445985a30b60585ee67daa55674df06901b890593e824b8a7c885ab15";
         assert_eq!(accumulated(1_000_000), expected);
