@@ -12,7 +12,6 @@ mod config;
 mod contract;
 mod cookies;
 mod cut_off;
-#[cfg(feature = "sqlite")]
 mod database;
 mod event_hooks;
 mod events;
@@ -22,9 +21,9 @@ mod flash_generations;
 mod flash_layers;
 mod foreign;
 mod half_way;
+mod homes;
 mod instructions;
 mod interleaving;
-#[cfg(feature = "sqlite")]
 mod killed;
 mod lifecycle;
 mod lifetimes;

@@ -58,7 +58,7 @@ async fn walk<S: Store + Clone>(store: &testing::Probe<S>, bench: &Bench, case: 
     // A look that meets no faults and leaves no trace.
     let config = Config::new().clock(bench.clock.clone());
     let sessions = Sessions::from_store(store.below().clone(), &config).unwrap();
-    let look = Bench { driver: "store", sessions, clock: bench.clock.clone() };
+    let look = Bench::new("store", sessions, bench.clock.clone());
     let (mut jar, mut expected) = (Jar::default(), None);
     for step in STEPS {
         bench.clock.advance(HOUR / 2);
@@ -118,7 +118,6 @@ async fn whichever_call_fails_a_step_is_done_whole_or_not_at_all() {
 }
 
 /// On the clock of the machine, so without the faults that take time.
-#[cfg(feature = "sqlite")]
 #[tokio::test]
 async fn whichever_answer_of_a_database_is_lost_a_step_is_done_whole_or_not_at_all() {
     use crate::{database, support::in_a_store};
