@@ -33,6 +33,7 @@ mod outcomes;
 mod owned;
 mod permanent;
 mod permanent_life;
+mod processes;
 mod records;
 mod reference;
 mod secrets;

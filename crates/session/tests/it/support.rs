@@ -230,6 +230,12 @@ impl Bench {
         Self { beside: None, ..self }
     }
 
+    /// Both processes, each by itself; where the driver has no other, the one twice.
+    pub(crate) fn processes(&self) -> [Self; 2] {
+        [&self.sessions, self.beside.as_ref().unwrap_or(&self.sessions)]
+            .map(|sessions| Self::new(self.driver, sessions.clone(), self.clock.clone()))
+    }
+
     /// The process that answers next, of those that share the records.
     ///
     /// Which one has no rhythm that steps of a test could have too, and is the same whenever the test runs.
