@@ -29,6 +29,7 @@ mod lifecycle;
 mod lifetimes;
 mod memory_store;
 mod model;
+mod outages;
 mod outcomes;
 mod owned;
 mod permanent;
