@@ -682,7 +682,7 @@ async fn hostile_requests_do_not_flood_the_log() {
                 drop(bench.sessions.open(head));
             }
         };
-        attack(1_000).await;
+        attack(200).await;
         assert_eq!(heard.names(), ["unknown_token", "cookie_doubled"], "{}", bench.driver);
         assert_eq!(log.take().len(), 2, "{}", bench.driver);
 
@@ -695,10 +695,10 @@ async fn hostile_requests_do_not_flood_the_log() {
                 }
                 other => panic!("{other:?}"),
             };
-            assert_eq!(left_out, 999, "{}", bench.driver);
+            assert_eq!(left_out, 199, "{}", bench.driver);
         }
         let left_out = |line: &Line| line.fields["left_out"].clone();
-        assert_eq!(log.take().iter().map(left_out).collect::<Vec<_>>(), ["999"; 2]);
+        assert_eq!(log.take().iter().map(left_out).collect::<Vec<_>>(), ["199"; 2]);
     }
 }
 

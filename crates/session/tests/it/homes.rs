@@ -2,7 +2,7 @@
 //! its own.
 
 use crate::database::Folder;
-use dframework_session::{Config, DriverName, Sessions};
+use dframework_session::{Config, DriverName, Sessions, database::SqlStore};
 use servers::{Database, Engine, Server};
 use std::{
     sync::{
@@ -55,13 +55,23 @@ impl Home {
     pub(crate) async fn open(&self, config: &Config) -> Sessions {
         match self {
             // By a pool that does not wait for the disk, which takes much of the time otherwise.
-            Self::Sqlite(folder) => {
-                Sessions::from_store(folder.store("sessions").await, config).unwrap()
-            }
+            Self::Sqlite(_) => Sessions::from_store(self.store().await, config).unwrap(),
             Self::Server { database, table, .. } => {
                 let config = config.clone().driver(DriverName::Database);
                 let config = config.database_url(database.url()).table(table);
                 Sessions::connect(&config).await.unwrap()
+            }
+        }
+    }
+
+    /// The store in it.
+    pub(crate) async fn store(&self) -> SqlStore {
+        match self {
+            Self::Sqlite(folder) => folder.store("sessions").await,
+            Self::Server { database, table, .. } => {
+                let store = SqlStore::options().table(table).open(&database.url()).await.unwrap();
+                store.migrate().await.unwrap();
+                store
             }
         }
     }

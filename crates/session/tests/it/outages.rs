@@ -6,13 +6,20 @@ use crate::{
     support::{Bench, Client, HOUR, Jar, UNKNOWN, until},
 };
 use dframework_session::{Clock, Config, DriverName, Error, SessionHandle, Sessions};
-use servers::{Engine, Server};
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use futures_util::future::join_all;
+use servers::{Direction, Engine, Proxy, Server};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 const ENGINES: [Engine; 2] = [Engine::Postgres, Engine::MariaDb];
+
+/// Waited for in vain. Longer than what is answered takes, on a machine that has much else to do.
+const SHORT: Duration = Duration::from_secs(2);
 
 /// One more process on this server.
 async fn connect(server: &Server, clock: &Clock) -> Bench {
@@ -132,6 +139,48 @@ async fn without_its_server_changes_are_503_and_afterwards_all_is_as_it_was() {
             other.ok(&mut jar, async |session| session.destroy().await).await;
             assert!(!one.is_alive(&before).await);
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_does_not_answer_makes_changes_503_and_readers_wait() {
+    for engine in ENGINES {
+        let Some(server) = Server::shared(engine) else { continue };
+        let (database, proxy, clock) =
+            (server.database(), Proxy::to(server.port()), Clock::manual());
+        let config = Config::new().driver(DriverName::Database).clock(clock.clone());
+        let config = config.database_url(database.url_through(proxy.port()));
+        let sessions = Sessions::connect(&config.store_timeout(SHORT)).await.unwrap();
+        let bench = Bench::new(sessions.driver(), sessions, clock);
+        let jar = bench.visitor().await;
+        bench.clock.advance(HOUR);
+        let under_way = [(); 4].map(|()| bench.open(&jar, Client::Plain, "POST"));
+        for session in &under_way[1..] {
+            session.increment("visits", 1).await.unwrap();
+        }
+        assert!(under_way[0].has("name").await.unwrap());
+
+        proxy.hold(Direction::ToClient);
+        let answers = under_way.iter().map(async |session| {
+            let mut after = jar.clone();
+            let answered = bench.answer(&mut after, session, 200).await;
+            assert_eq!(after, jar, "{engine:?}: no cookie goes out");
+            answered.err().map(|failed| failed.error.status())
+        });
+        let mut expected = [Some(503); 4];
+        expected[0] = None;
+        assert_eq!(join_all(answers).await, expected, "{engine:?}");
+
+        proxy.release(Direction::ToClient);
+        let is_back = async || {
+            let session = bench.open(&jar, Client::Plain, "GET");
+            session.has("name").await.is_ok()
+        };
+        until(is_back).await;
+        // What was answered with 503 is done, or will be, or never: but not twice.
+        let count = async |session: SessionHandle| session.increment("visits", 1).await;
+        let visits = bench.ok(&mut jar.clone(), count).await;
+        assert!((1..=4).contains(&visits), "{engine:?}: {visits}");
     }
 }
 
