@@ -1,7 +1,6 @@
 //! What each request asks of the database.
 //!
 //! A binary of its own: sqlx tells of statements on its own threads, so they can be counted for a whole process only.
-#![cfg(feature = "sqlite")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use dframework_session::{

@@ -3,7 +3,7 @@
 use crate::{
     events::{Heard, Log, listened, listened_memory, listened_probe},
     stores::{Fault, Probe, Verb},
-    support::{Bench, Client, HOUR, Jar, UNKNOWN, drivers_with, yield_often},
+    support::{Bench, Client, HOUR, Jar, UNKNOWN, at_once_with, keepers_with, until, yield_often},
 };
 use axum::{Router, body::Body, http::Request, routing::get};
 use dframework_session::{
@@ -42,7 +42,7 @@ async fn a_hook_that_looks_finds_done_what_it_is_told() {
             }
         })
     };
-    for bench in drivers_with(look).await {
+    for bench in at_once_with(look).await {
         // The first cookie has its own event.
         bench.visitor().await;
         bench.sessions.revoke_all("42").await.unwrap();
@@ -100,7 +100,7 @@ async fn a_hook_may_look_at_a_full_memory_and_panic() {
     });
     let sessions = Sessions::connect(&config).await.unwrap();
     looked_at.get_or_init(|| sessions.clone());
-    let bench = Bench { driver: "memory", sessions, clock: Clock::manual() };
+    let bench = Bench::new("memory", sessions, Clock::manual());
     for _ in 0..9 {
         assert!(bench.is_alive(&bench.visitor().await).await);
     }
@@ -115,7 +115,7 @@ fn panicking(config: Config) -> Config {
 
 #[tokio::test]
 async fn a_hook_that_panics_undoes_nothing() {
-    for bench in drivers_with(panicking).await {
+    for bench in keepers_with(panicking).await {
         let mut jar = Jar::default();
         bench.ok(&mut jar, async |s| s.set("name", "guest").await).await;
         assert_eq!(bench.read(&jar, "name").await.as_deref(), Some("guest"));
@@ -155,8 +155,7 @@ async fn a_hook_that_panics_undoes_nothing() {
         let handle = bench.open(&jar, Client::Plain, "POST");
         handle.destroy().await.unwrap();
         drop(handle);
-        yield_often().await;
-        assert!(!bench.is_alive(&jar).await, "{}: a logout without an answer", bench.driver);
+        until(async || !bench.is_alive(&jar).await).await;
     }
     Sessions::connect(&panicking(Config::new().env(Env::Local))).await.unwrap();
 }
@@ -166,7 +165,7 @@ async fn a_hook_that_panics_leaves_the_error_of_a_store_what_it_was() {
     let store = Probe::default();
     let config = panicking(Config::new().clock(Clock::manual()));
     let sessions = Sessions::from_store(store.clone(), &config).unwrap();
-    let bench = Bench { driver: "store", sessions, clock: Clock::manual() };
+    let bench = Bench::new("store", sessions, Clock::manual());
     let mut jar = bench.visitor().await;
     let handle = bench.open(&jar, Client::Plain, "POST");
     handle.set("name", "friend").await.unwrap();
@@ -179,7 +178,7 @@ async fn a_hook_that_panics_leaves_the_error_of_a_store_what_it_was() {
 
 #[tokio::test]
 async fn a_hook_may_panic_while_a_handler_does() {
-    for bench in drivers_with(panicking).await {
+    for bench in at_once_with(panicking).await {
         let panics = async || -> String {
             Session::destroy().await.unwrap();
             panic!("on purpose")
@@ -210,7 +209,7 @@ async fn all_hooks_are_called_in_order_whatever_the_one_before_does() {
         config
     };
     let log = Log::default();
-    for bench in drivers_with(hooks).await {
+    for bench in keepers_with(hooks).await.into_iter().map(Bench::alone) {
         let mut jar = bench.visitor().await;
         calls.lock().unwrap().clear();
         let guard = crate::support::subscribe(log.clone());
@@ -242,7 +241,7 @@ async fn a_hook_is_called_in_the_task_of_the_request() {
             seen.lock().unwrap().push((event.name(), address));
         })
     };
-    for bench in drivers_with(look).await {
+    for bench in keepers_with(look).await.into_iter().map(Bench::alone) {
         let request = async {
             let mut jar = bench.visitor().await;
             let handle = bench.open(&jar, Client::Plain, "POST");

@@ -197,7 +197,7 @@ async fn no_call_is_waited_for_longer_than_the_timeout() {
                 config = config.store_timeout(quick);
             }
             let sessions = Sessions::from_store(store.clone(), &config).unwrap();
-            let bench = Bench { driver: "store", sessions, clock };
+            let bench = Bench::new("store", sessions, clock);
             let mut jar = if verb == Verb::Create { Jar::default() } else { bench.visitor().await };
             bench.clock.advance(HOUR);
             let handle = bench.open(&jar, Client::Plain, "POST");

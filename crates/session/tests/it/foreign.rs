@@ -5,7 +5,7 @@ use crate::{
         Break::{self, *},
         Broken,
     },
-    support::{Bench, Client, Jar, drivers_with, in_a_store, told},
+    support::{Bench, Client, Jar, in_a_store, keepers_with, told},
 };
 use dframework_session::{
     Config, Error, RequestHead, ResponseHead, SessionHandle, Sessions,
@@ -346,7 +346,7 @@ async fn whatever_a_store_answers_nobody_sees_what_another_has_stored() {
 
 #[tokio::test]
 async fn every_driver_shows_a_session_by_the_key_for_which_it_was_written() {
-    for bench in drivers_with(|config| config).await {
+    for bench in keepers_with(|config| config).await {
         let mut jar = visitor(&bench, "guest").await;
         for change in ["set", "regenerate", "permanent", "flash", "claim", "forget"] {
             let act = async |session: SessionHandle| match change {

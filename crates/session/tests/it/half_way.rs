@@ -351,7 +351,7 @@ async fn two_layers_send_no_cookie_twice() {
 
 #[tokio::test]
 async fn a_logout_ends_what_the_same_cookies_would_open_next() {
-    for bench in crate::support::drivers_with(|c| c.cookie_name("s").insecure_cookie()).await {
+    for bench in crate::support::keepers_with(|c| c.cookie_name("s").insecure_cookie()).await {
         let mut tokens = Vec::new();
         for _ in 0..2 {
             let handle = bench.open(&Jar::default(), Client::Plain, "POST");

@@ -65,7 +65,7 @@ async fn open(file: &Path) -> Bench {
     store.migrate().await.unwrap();
     let clock = Clock::manual();
     let sessions = Sessions::from_store(store, &Config::new().clock(clock.clone())).unwrap();
-    Bench { driver: "database", sessions, clock }
+    Bench::new("database", sessions, clock)
 }
 
 /// Stops the thread that has carried out the last of so many statements, before anybody hears of it.

@@ -2,7 +2,7 @@
 
 use crate::{
     stores::{Probe, Verb},
-    support::{Bench, Client, DAY, HOUR, Jar, drivers, drivers_with, in_a_store, keepers},
+    support::{Bench, Client, DAY, HOUR, Jar, drivers, in_a_store, keepers, keepers_with},
 };
 use dframework_session::{
     Config,
@@ -27,12 +27,14 @@ async fn visitor_after(bench: &Bench, millis: u64) -> Jar {
 
 #[tokio::test]
 async fn a_session_ends_not_before_the_idle_timeout_and_at_most_a_tenth_later() {
-    for offset in OFFSETS {
-        for (unused, lives) in
-            [(ALMOST_IDLE, true), (IDLE + STEP, false), (IDLE + STEP + MOMENT, false)]
-        {
-            for bench in drivers().await {
-                let jar = visitor_after(&bench, offset).await;
+    for bench in drivers().await {
+        for offset in OFFSETS {
+            for (unused, lives) in
+                [(ALMOST_IDLE, true), (IDLE + STEP, false), (IDLE + STEP + MOMENT, false)]
+            {
+                let step = u64::try_from(STEP.as_millis()).unwrap();
+                let inside = bench.clock.now().as_millis() % step;
+                let jar = visitor_after(&bench, step - inside + offset).await;
                 bench.clock.advance(unused);
                 let name = bench.read(&jar, "name").await;
                 assert_eq!(name.is_some(), lives, "{} {offset} {unused:?}", bench.driver);
@@ -178,7 +180,7 @@ async fn nothing_but_a_new_owner_extends_the_absolute_lifetime() {
         // The first of these is a new owner, an hour after the beginning; the others are not.
         ("the same owner", Change::Owner("42"), 2),
     ] {
-        for bench in drivers_with(|config| config.lifetime(DAY)).await {
+        for bench in keepers_with(|config| config.lifetime(DAY)).await {
             let mut jar = bench.visitor().await;
             let lived = life(&bench, &mut jar, async |_| change).await;
             let expected = if lives == 1 { DAY } else { DAY + HOUR };
@@ -189,7 +191,7 @@ async fn nothing_but_a_new_owner_extends_the_absolute_lifetime() {
 
 #[tokio::test]
 async fn a_new_owner_begins_a_new_absolute_lifetime() {
-    for bench in drivers_with(|config| config.lifetime(DAY)).await {
+    for bench in keepers_with(|config| config.lifetime(DAY)).await {
         let mut jar = bench.visitor().await;
         let login = async |round| if round == 9 { Change::Owner("42") } else { Change::Nothing };
         let lived = life(&bench, &mut jar, login).await;
@@ -201,7 +203,7 @@ async fn a_new_owner_begins_a_new_absolute_lifetime() {
 async fn the_absolute_lifetime_ends_to_the_millisecond() {
     let config = |config: Config| config.lifetime(HOUR).idle_timeout(HOUR);
     for (lived, lives) in [(Duration::from_millis(3_599_999), true), (HOUR, false)] {
-        for bench in drivers_with(config).await {
+        for bench in keepers_with(config).await {
             let jar = visitor_after(&bench, 12_345).await;
             bench.clock.advance(lived);
             assert_eq!(bench.is_alive(&jar).await, lives, "{} {lived:?}", bench.driver);
@@ -215,7 +217,7 @@ async fn a_use_near_the_end_is_not_written_beyond_the_absolute_deadline() {
     let clock = dframework_session::Clock::manual();
     let config = Config::new().lifetime(3 * HOUR).clock(clock.clone());
     let sessions = dframework_session::Sessions::from_store(store.clone(), &config).unwrap();
-    let bench = Bench { driver: "store", sessions, clock };
+    let bench = Bench::new("store", sessions, clock);
     let deadline = bench.clock.now().saturating_add(3 * HOUR);
     let jar = bench.visitor().await;
     for _ in 0..17 {

@@ -1,8 +1,9 @@
 //! One fault at a time, or a whole outage: a step is done whole or not at all, and its answer tells which.
 
 use crate::{
+    homes::homes,
     stores::{Fault, Verb, in_a_probe},
-    support::{Bench, Client, HOUR, Jar},
+    support::{Bench, Client, HOUR, Jar, in_a_store},
 };
 use dframework_session::{
     Config, Error, Sessions,
@@ -58,7 +59,7 @@ async fn walk<S: Store + Clone>(store: &testing::Probe<S>, bench: &Bench, case: 
     // A look that meets no faults and leaves no trace.
     let config = Config::new().clock(bench.clock.clone());
     let sessions = Sessions::from_store(store.below().clone(), &config).unwrap();
-    let look = Bench { driver: "store", sessions, clock: bench.clock.clone() };
+    let look = Bench::new("store", sessions, bench.clock.clone());
     let (mut jar, mut expected) = (Jar::default(), None);
     for step in STEPS {
         bench.clock.advance(HOUR / 2);
@@ -118,26 +119,26 @@ async fn whichever_call_fails_a_step_is_done_whole_or_not_at_all() {
 }
 
 /// On the clock of the machine, so without the faults that take time.
-#[cfg(feature = "sqlite")]
 #[tokio::test]
 async fn whichever_answer_of_a_database_is_lost_a_step_is_done_whole_or_not_at_all() {
-    use crate::{database, support::in_a_store};
-
-    let folder = database::Folder::new();
-    let in_a_probe = async |table: &str| {
-        let store = testing::Probe::over(folder.store(table).await);
-        (store.clone(), in_a_store(store))
-    };
-    let (store, sound) = in_a_probe("sound").await;
-    walk(&store, &sound, "sound").await;
-    let calls = store.take_verbs();
-    for fault in [Fault::Unavailable, Fault::LostBefore, Fault::LostAfter] {
-        for (number, verb) in calls.iter().enumerate() {
-            let (store, bench) = in_a_probe(&format!("{fault:?}_{number}")).await;
-            store.fail_nth(number, fault);
-            let case = format!("{fault:?} of call {number}, {verb:?},");
-            walk(&store, &bench, &case).await;
-            assert!(!store.mend(), "{case} did not come");
+    for home in homes() {
+        let store = home.store().await;
+        // Every walk leaves the table without a record.
+        let in_a_probe = || {
+            let store = testing::Probe::over(store.clone());
+            (store.clone(), in_a_store(store))
+        };
+        let (store, sound) = in_a_probe();
+        walk(&store, &sound, home.engine()).await;
+        let calls = store.take_verbs();
+        for fault in [Fault::Unavailable, Fault::LostBefore, Fault::LostAfter] {
+            for (number, verb) in calls.iter().enumerate() {
+                let (store, bench) = in_a_probe();
+                store.fail_nth(number, fault);
+                let case = format!("{}: {fault:?} of call {number}, {verb:?},", home.engine());
+                walk(&store, &bench, &case).await;
+                assert!(!store.mend(), "{case} did not come");
+            }
         }
     }
 }

@@ -17,7 +17,7 @@ async fn owner(bench: &Bench, jar: &Jar) -> Option<String> {
 }
 
 async fn ids(bench: &Bench, owner: &str) -> Vec<SessionId> {
-    let owned = bench.sessions.of(owner, None, 100).await.unwrap();
+    let owned = bench.anywhere().of(owner, None, 100).await.unwrap();
     owned.iter().map(|session| session.id).collect()
 }
 
@@ -46,7 +46,7 @@ async fn pages_show_every_session_once() {
         for limit in 1..9 {
             let (mut paged, mut after) = (Vec::new(), None);
             loop {
-                let page = bench.sessions.of("42", after, limit).await.unwrap();
+                let page = bench.anywhere().of("42", after, limit).await.unwrap();
                 assert!(page.len() <= limit);
                 let Some(last) = page.last() else { break };
                 after = Some(last.id);
@@ -66,7 +66,7 @@ async fn a_session_is_last_seen_within_a_tenth_of_the_idle_timeout() {
             bench.clock.advance(Duration::from_secs(minutes * 60));
             bench.ok(&mut jar, async |session| session.owner().await).await;
             let used = bench.clock.now();
-            let [session] = bench.sessions.of("42", None, 9).await.unwrap()[..] else { panic!() };
+            let [session] = bench.anywhere().of("42", None, 9).await.unwrap()[..] else { panic!() };
             assert_eq!(session.created, created);
             assert!(session.last_seen <= used, "{}", bench.driver);
             assert!(used.saturating_since(session.last_seen) <= HOUR / 5, "{}", bench.driver);
@@ -94,8 +94,8 @@ async fn what_has_ended_is_in_no_list() {
 async fn one_session_is_ended_by_its_id() {
     for bench in drivers().await {
         let ((ended, id), (other, _)) = (login(&bench, "42").await, login(&bench, "42").await);
-        assert!(bench.sessions.revoke(id).await.unwrap());
-        assert!(!bench.sessions.revoke(id).await.unwrap(), "there is none any more");
+        assert!(bench.anywhere().revoke(id).await.unwrap());
+        assert!(!bench.anywhere().revoke(id).await.unwrap(), "there is none any more");
         assert_eq!(owner(&bench, &ended).await, None, "{}", bench.driver);
         assert_eq!(owner(&bench, &other).await.as_deref(), Some("42"), "{}", bench.driver);
     }
@@ -108,12 +108,12 @@ async fn the_others_end_and_this_one_stays() {
         let (elsewhere, _) = login(&bench, "42").await;
         let (stranger, _) = login(&bench, "43").await;
         let handle = bench.open(&here, Client::Plain, "POST");
-        assert_eq!(bench.sessions.revoke_others(&handle).await.unwrap(), 1);
+        assert_eq!(bench.anywhere().revoke_others(&handle).await.unwrap(), 1);
         assert_eq!(owner(&bench, &here).await.as_deref(), Some("42"), "{}", bench.driver);
         assert_eq!(owner(&bench, &elsewhere).await, None, "{}", bench.driver);
         assert_eq!(owner(&bench, &stranger).await.as_deref(), Some("43"), "{}", bench.driver);
         let nobody = bench.open(&Jar::default(), Client::Plain, "POST");
-        assert_eq!(bench.sessions.revoke_others(&nobody).await.unwrap(), 0);
+        assert_eq!(bench.anywhere().revoke_others(&nobody).await.unwrap(), 0);
     }
 }
 
@@ -124,8 +124,8 @@ async fn all_sessions_of_an_owner_end_and_permanent_data_stays() {
         let terms = serde_json::json!({ "terms": true });
         bench.ok(&mut jar, async |session| session.permanent(&terms).await).await;
         login(&bench, "42").await;
-        assert_eq!(bench.sessions.revoke_all("42").await.unwrap(), 2);
-        assert_eq!(bench.sessions.revoke_all("42").await.unwrap(), 0);
+        assert_eq!(bench.anywhere().revoke_all("42").await.unwrap(), 2);
+        assert_eq!(bench.anywhere().revoke_all("42").await.unwrap(), 0);
         assert_eq!(owner(&bench, &jar).await, None, "{}", bench.driver);
         let terms = bench.ok(&mut jar, async |session| session.get("terms").await).await;
         assert_eq!(terms, Some(true), "{}", bench.driver);
@@ -138,7 +138,7 @@ async fn a_request_whose_session_is_revoked_meanwhile_is_gone_and_sends_nothing(
         let (jar, id) = login(&bench, "42").await;
         let handle = bench.open(&jar, Client::Plain, "POST");
         handle.set("a", 1).await.unwrap();
-        bench.sessions.revoke(id).await.unwrap();
+        bench.anywhere().revoke(id).await.unwrap();
         let mut after = jar.clone();
         let failed = bench.answer(&mut after, &handle, 200).await.unwrap_err();
         assert!(failed.error.is_gone(), "{}", bench.driver);
@@ -149,14 +149,14 @@ async fn a_request_whose_session_is_revoked_meanwhile_is_gone_and_sends_nothing(
 #[tokio::test]
 async fn living_records_are_counted() {
     for bench in keepers().await {
-        assert_eq!(bench.sessions.count().await.unwrap(), 0);
+        assert_eq!(bench.anywhere().count().await.unwrap(), 0);
         let (mut jar, _) = login(&bench, "42").await;
         login(&bench, "43").await;
-        assert_eq!(bench.sessions.count().await.unwrap(), 2, "{}", bench.driver);
+        assert_eq!(bench.anywhere().count().await.unwrap(), 2, "{}", bench.driver);
         bench.ok(&mut jar, async |session| session.forget(..).await).await;
-        assert_eq!(bench.sessions.count().await.unwrap(), 1, "{}", bench.driver);
+        assert_eq!(bench.anywhere().count().await.unwrap(), 1, "{}", bench.driver);
         bench.clock.advance(3 * HOUR);
-        assert_eq!(bench.sessions.count().await.unwrap(), 0, "{}", bench.driver);
+        assert_eq!(bench.anywhere().count().await.unwrap(), 0, "{}", bench.driver);
     }
 }
 
@@ -164,7 +164,7 @@ async fn living_records_are_counted() {
 async fn a_list_shows_no_token() {
     for bench in keepers().await {
         let (jar, _) = login(&bench, "42").await;
-        let shown = format!("{:?}", bench.sessions.of("42", None, 9).await.unwrap());
+        let shown = format!("{:?}", bench.anywhere().of("42", None, 9).await.unwrap());
         assert!(!shown.contains(jar.session().unwrap()), "{shown}");
     }
 }

@@ -18,13 +18,15 @@ pub(crate) async fn with(configure: impl FnOnce(Config) -> Config) -> Bench {
     let clock = Clock::manual();
     let config = Config::new().driver(DriverName::Stealth).key(KEY).unwrap().clock(clock.clone());
     let sessions = Sessions::connect(&configure(config)).await.unwrap();
-    Bench { driver: "stealth", sessions, clock }
+    Bench::new("stealth", sessions, clock)
 }
 
 /// Another process with the same clock.
 async fn beside(bench: &Bench, configure: impl FnOnce(Config) -> Config) -> Bench {
     let clock = bench.clock.clone();
-    Bench { clock: clock.clone(), ..with(|config| configure(config.clock(clock))).await }
+    let mut beside = with(|config| configure(config.clock(clock.clone()))).await;
+    beside.clock = clock;
+    beside
 }
 
 async fn name(bench: &Bench, jar: &Jar) -> Option<String> {
@@ -657,7 +659,7 @@ async fn a_key_is_made_in_a_file_and_found_there_again() {
         let heard = Heard::default();
         let config = Config::new().driver(DriverName::Stealth).key_file(&path);
         let sessions = Sessions::connect(&heard.listen(config)).await.unwrap();
-        let bench = Bench { driver: "stealth", sessions, clock: Clock::manual() };
+        let bench = Bench::new("stealth", sessions, Clock::manual());
         assert_eq!(heard.names().contains(&"key_file_made"), round == 0);
         let visits = bench.ok(&mut jar, async |session| session.increment("visits", 1).await).await;
         assert_eq!(visits, round + 1);

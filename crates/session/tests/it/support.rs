@@ -1,13 +1,23 @@
 //! What the tests share: sessions on every driver, a jar, and a request in one call.
 
+use crate::homes::{Home, PATIENCE, homes};
 use dframework_session::{
-    Clock, CommitError, Config, Error, HeadChanges, MemoryStore, RequestHead, ResponseHead,
-    SessionHandle, Sessions,
+    Clock, CommitError, Config, DriverName, Error, HeadChanges, MemoryStore, RequestHead,
+    ResponseHead, SessionHandle, Sessions,
     store::Store,
     testing::{Browser, Cookie, Taken},
 };
 use serde::de::DeserializeOwned;
-use std::{borrow::Cow, collections::BTreeMap, fmt, sync::LazyLock, time::Duration};
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 pub(crate) const NAME: &str = "__Host-Http-session";
 /// What a verb of the facade fails with where no request runs.
@@ -25,6 +35,12 @@ pub(crate) struct Bench {
     pub(crate) driver: &'static str,
     pub(crate) sessions: Sessions,
     pub(crate) clock: Clock,
+    /// Those of another process with the same records, where the driver lets processes share them.
+    beside: Option<Sessions>,
+    /// How often one of the two was chosen.
+    turns: AtomicU64,
+    /// What the records are in, which goes with them.
+    _home: Option<Home>,
 }
 
 /// One bench for every driver: what holds on one holds on all.
@@ -36,10 +52,45 @@ pub(crate) async fn drivers() -> Vec<Bench> {
 
 /// The benches whose driver keeps records somewhere.
 pub(crate) async fn keepers() -> Vec<Bench> {
-    let mut benches = vec![in_memory().await, in_a_store(MemoryStore::new())];
-    #[cfg(feature = "sqlite")]
-    benches.push(crate::database::in_a_database().await);
+    keepers_with(|config| config).await
+}
+
+/// As [`keepers`], with something else than the defaults.
+pub(crate) async fn keepers_with(configure: impl Fn(Config) -> Config) -> Vec<Bench> {
+    let mut benches = vec![in_memory_with(&configure).await, in_a_shared_store_with(&configure)];
+    for home in homes() {
+        benches.push(at_home_with(home, &configure).await);
+    }
     benches
+}
+
+/// Those of [`keepers_with`] whose records are in this process: none of their calls waits.
+pub(crate) async fn at_once_with(configure: impl Fn(Config) -> Config) -> Vec<Bench> {
+    vec![in_memory_with(&configure).await, in_a_shared_store_with(&configure).alone()]
+}
+
+pub(crate) async fn in_memory_with(configure: impl Fn(Config) -> Config) -> Bench {
+    let clock = Clock::manual();
+    let config = Config::new().driver(DriverName::Memory).clock(clock.clone());
+    let sessions = Sessions::connect(&configure(config)).await.unwrap();
+    Bench::new("memory", sessions, clock)
+}
+
+/// Two processes on one store.
+pub(crate) fn in_a_shared_store_with(configure: impl Fn(Config) -> Config) -> Bench {
+    let (clock, store) = (Clock::manual(), MemoryStore::new());
+    let config = configure(Config::new().clock(clock.clone()));
+    let [one, other] = [(); 2].map(|()| Sessions::from_store(store.clone(), &config).unwrap());
+    Bench { beside: Some(other), ..Bench::new("store", one, clock) }
+}
+
+/// Two processes on one database.
+pub(crate) async fn at_home_with(home: Home, configure: impl Fn(Config) -> Config) -> Bench {
+    let clock = Clock::manual();
+    let config = configure(Config::new().clock(clock.clone()).store_timeout(PATIENCE));
+    let (one, other) = (home.open(&config).await, home.open(&config).await);
+    let bench = Bench::new(home.engine(), one, clock);
+    Bench { beside: Some(other), _home: Some(home), ..bench }
 }
 
 /// A key that nobody has, though everybody can read it.
@@ -50,16 +101,13 @@ pub(crate) async fn in_cookies() -> Bench {
 }
 
 pub(crate) async fn in_memory() -> Bench {
-    let clock = Clock::manual();
-    let config = Config::new().driver(dframework_session::DriverName::Memory).clock(clock.clone());
-    let sessions = Sessions::connect(&config).await.unwrap();
-    Bench { driver: "memory", sessions, clock }
+    in_memory_with(|config| config).await
 }
 
 pub(crate) fn in_a_store(store: impl Store) -> Bench {
     let clock = Clock::manual();
     let sessions = Sessions::from_store(store, &Config::new().clock(clock.clone())).unwrap();
-    Bench { driver: "store", sessions, clock }
+    Bench::new("store", sessions, clock)
 }
 
 /// Where the browsers of the tests are.
@@ -172,6 +220,32 @@ pub(crate) enum Client {
 }
 
 impl Bench {
+    /// Sessions that this process alone has.
+    pub(crate) fn new(driver: &'static str, sessions: Sessions, clock: Clock) -> Self {
+        Self { driver, sessions, clock, beside: None, turns: AtomicU64::new(0), _home: None }
+    }
+
+    /// Without the other process, for what each tells by itself.
+    pub(crate) fn alone(self) -> Self {
+        Self { beside: None, ..self }
+    }
+
+    /// Both processes, each by itself; where the driver has no other, the one twice.
+    pub(crate) fn processes(&self) -> [Self; 2] {
+        [&self.sessions, self.beside.as_ref().unwrap_or(&self.sessions)]
+            .map(|sessions| Self::new(self.driver, sessions.clone(), self.clock.clone()))
+    }
+
+    /// The process that answers next, of those that share the records.
+    ///
+    /// Which one has no rhythm that steps of a test could have too, and is the same whenever the test runs.
+    pub(crate) fn anywhere(&self) -> &Sessions {
+        // The multiples of the golden ratio, by the first bit behind the point.
+        let turn = self.turns.fetch_add(1, Ordering::Relaxed);
+        let is_first = turn.wrapping_mul(0x9E37_79B9_7F4A_7C15) < 1 << 63;
+        self.beside.as_ref().filter(|_| !is_first).unwrap_or(&self.sessions)
+    }
+
     /// Opens the handle of a request without doing anything with it.
     pub(crate) fn open(&self, jar: &Jar, client: Client, method: &str) -> SessionHandle {
         let field = jar.field();
@@ -183,7 +257,7 @@ impl Bench {
             Client::Prefetch => (Some(b"document".as_slice()), Some(b"prefetch".as_slice())),
         };
         let (dest, purpose) = (|| dest, || purpose);
-        self.sessions.open(head.with_purpose(&dest, &purpose).with_cookies([field.as_bytes()]))
+        self.anywhere().open(head.with_purpose(&dest, &purpose).with_cookies([field.as_bytes()]))
     }
 
     /// Commits, and lets the jar take the cookies, also those of a commit that failed.
@@ -311,17 +385,6 @@ impl tracing::Subscriber for Told {
     fn exit(&self, _: &tracing::span::Id) {}
 }
 
-/// One bench for every driver, with something else than the defaults.
-pub(crate) async fn drivers_with(configure: impl Fn(Config) -> Config) -> Vec<Bench> {
-    let (clock, other) = (Clock::manual(), Clock::manual());
-    let config = Config::new().driver(dframework_session::DriverName::Memory).clock(clock.clone());
-    let sessions = Sessions::connect(&configure(config)).await.unwrap();
-    let in_memory = Bench { driver: "memory", sessions, clock };
-    let config = configure(Config::new().clock(other.clone()));
-    let sessions = Sessions::from_store(MemoryStore::new(), &config).unwrap();
-    vec![in_memory, Bench { driver: "store", sessions, clock: other }]
-}
-
 impl Jar {
     /// A browser that holds this session token and nothing else.
     pub(crate) fn holding(token: &str) -> Self {
@@ -366,6 +429,16 @@ pub(crate) async fn yield_often() {
     for _ in 0..50 {
         tokio::task::yield_now().await;
     }
+}
+
+/// Waits for what others bring about.
+pub(crate) async fn until(mut is_so: impl AsyncFnMut() -> bool) {
+    let wait = async {
+        while !is_so().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.expect("it comes about in time");
 }
 
 /// Spawns something and lets it run until it waits.

@@ -3,7 +3,7 @@
 use crate::{
     events::listened_memory,
     stores::{Probe, Verb},
-    support::{Bench, Client, Jar, NAME, UNKNOWN, drivers, drivers_with, in_a_store, keepers},
+    support::{Bench, Client, Jar, NAME, UNKNOWN, drivers, in_a_store, keepers, keepers_with},
 };
 use dframework_session::{Error, HeadChanges, SessionHandle};
 use serde_json::json;
@@ -323,7 +323,7 @@ async fn a_logout_from_a_session_that_was_evicted_meanwhile_is_a_logout() {
 #[tokio::test]
 async fn a_logout_that_a_login_overtook_leaves_it_alone_however_long_it_takes() {
     let idle = Duration::from_secs(90);
-    for bench in drivers_with(|config| config.idle_timeout(idle)).await {
+    for bench in keepers_with(|config| config.idle_timeout(idle)).await {
         let mut jar = bench.visitor().await;
         bench.clock.advance(Duration::from_secs(40));
         let handle = bench.open(&jar, Client::Plain, "POST");

@@ -1,6 +1,6 @@
 //! Values: what goes in comes out, what cannot is refused, and nothing is told of them.
 
-use crate::support::{Client, Jar, drivers, keepers};
+use crate::support::{Bench, Client, Jar, drivers, keepers};
 use dframework_session::{Key, SessionHandle};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -10,11 +10,11 @@ use std::{
 };
 
 /// Stores a value in one request and reads it in another.
-async fn comes_back<T>(value: T)
+async fn comes_back<T>(all: &[Bench], value: T)
 where
     T: Serialize + DeserializeOwned + PartialEq + Debug,
 {
-    for bench in drivers().await {
+    for bench in all {
         let mut jar = Jar::default();
         let seen = bench
             .ok(&mut jar, async |session| {
@@ -59,12 +59,13 @@ struct Nested {
 
 #[tokio::test]
 async fn integers_come_back() {
-    comes_back(u64::MAX).await;
-    comes_back(i64::MIN).await;
-    comes_back(vec![i64::MIN, -1, 0, 1, (1 << 53) + 1, i64::MAX]).await;
-    comes_back(vec![u64::MAX, u64::MAX - 1, (1 << 53) + 1, 0]).await;
-    comes_back((u8::MAX, i8::MIN, u16::MAX, i16::MIN, u32::MAX, i32::MIN)).await;
-    comes_back((true, false, 'ß', '\0')).await;
+    let all = drivers().await;
+    comes_back(&all, u64::MAX).await;
+    comes_back(&all, i64::MIN).await;
+    comes_back(&all, vec![i64::MIN, -1, 0, 1, (1 << 53) + 1, i64::MAX]).await;
+    comes_back(&all, vec![u64::MAX, u64::MAX - 1, (1 << 53) + 1, 0]).await;
+    comes_back(&all, (u8::MAX, i8::MIN, u16::MAX, i16::MIN, u32::MAX, i32::MIN)).await;
+    comes_back(&all, (true, false, 'ß', '\0')).await;
 }
 
 #[tokio::test]
@@ -121,6 +122,7 @@ async fn finite_floats_come_back_bit_for_bit() {
 
 #[tokio::test]
 async fn text_and_bytes_come_back() {
+    let all = drivers().await;
     for text in [
         "",
         "null",
@@ -131,21 +133,22 @@ async fn text_and_bytes_come_back() {
         "äöü 漢字 👩‍👩‍👧‍👦 \u{202e} \u{2028}\u{2029} \u{feff} \u{10ffff}",
         "</script>; Path=/",
     ] {
-        comes_back(text.to_owned()).await;
-        comes_back(BTreeMap::from([(text.to_owned(), text.to_owned())])).await;
+        comes_back(&all, text.to_owned()).await;
+        comes_back(&all, BTreeMap::from([(text.to_owned(), text.to_owned())])).await;
     }
-    comes_back((0..=255).collect::<Vec<u8>>()).await;
-    comes_back(Vec::<u8>::new()).await;
+    comes_back(&all, (0..=255).collect::<Vec<u8>>()).await;
+    comes_back(&all, Vec::<u8>::new()).await;
 }
 
 #[tokio::test]
 async fn options_enums_and_structs_come_back() {
-    comes_back(Some(5)).await;
-    comes_back(None::<u8>).await;
-    comes_back(vec![Some(1), None]).await;
-    comes_back(Unit).await;
-    comes_back(()).await;
-    comes_back(Newtype(u64::MAX)).await;
+    let all = drivers().await;
+    comes_back(&all, Some(5)).await;
+    comes_back(&all, None::<u8>).await;
+    comes_back(&all, vec![Some(1), None]).await;
+    comes_back(&all, Unit).await;
+    comes_back(&all, ()).await;
+    comes_back(&all, Newtype(u64::MAX)).await;
     let shapes = vec![
         Shape::Unit,
         Shape::Newtype(Some(i64::MIN)),
@@ -155,27 +158,31 @@ async fn options_enums_and_structs_come_back() {
         Shape::Struct { width: 1e300, inner: Box::new(Some(Shape::Unit)) },
     ];
     for shape in &shapes {
-        comes_back(shape.clone()).await;
+        comes_back(&all, shape.clone()).await;
     }
-    comes_back(Nested {
-        id: Newtype(1),
-        pair: (-1, '"'),
-        by_name: BTreeMap::from([(String::new(), vec![None, Some(shapes[4].clone())])]),
-        shapes,
-        unit: (),
-    })
+    comes_back(
+        &all,
+        Nested {
+            id: Newtype(1),
+            pair: (-1, '"'),
+            by_name: BTreeMap::from([(String::new(), vec![None, Some(shapes[4].clone())])]),
+            shapes,
+            unit: (),
+        },
+    )
     .await;
 }
 
 #[tokio::test]
 async fn maps_with_text_and_integer_keys_come_back() {
-    comes_back(BTreeMap::from([("a.b".to_owned(), 1), (String::new(), 2)])).await;
-    comes_back(HashMap::from([(u64::MAX, "max".to_owned()), (0, "zero".to_owned())])).await;
-    comes_back(BTreeMap::from([(i64::MIN, 1), (-1, 2), (i64::MAX, 3)])).await;
-    comes_back(BTreeMap::from([('x', true)])).await;
-    comes_back(BTreeMap::from([(Colour::Red, 1), (Colour::Green, 2)])).await;
-    comes_back(BTreeMap::<String, u8>::new()).await;
-    comes_back(json!({ "a": [1, 2.5, null, { "b": "c" }], "d": u64::MAX })).await;
+    let all = drivers().await;
+    comes_back(&all, BTreeMap::from([("a.b".to_owned(), 1), (String::new(), 2)])).await;
+    comes_back(&all, HashMap::from([(u64::MAX, "max".to_owned()), (0, "zero".to_owned())])).await;
+    comes_back(&all, BTreeMap::from([(i64::MIN, 1), (-1, 2), (i64::MAX, 3)])).await;
+    comes_back(&all, BTreeMap::from([('x', true)])).await;
+    comes_back(&all, BTreeMap::from([(Colour::Red, 1), (Colour::Green, 2)])).await;
+    comes_back(&all, BTreeMap::<String, u8>::new()).await;
+    comes_back(&all, json!({ "a": [1, 2.5, null, { "b": "c" }], "d": u64::MAX })).await;
 }
 
 #[tokio::test]
@@ -195,8 +202,8 @@ async fn what_is_nested_deeply_is_refused_or_comes_back() {
 }
 
 /// A value that must be refused, whatever its type, and what is wrong with it.
-async fn is_refused<T: Serialize>(what: &str, value: T) {
-    for bench in drivers().await {
+async fn is_refused<T: Serialize>(all: &[Bench], what: &str, value: T) {
+    for bench in all {
         let mut jar = Jar::default();
         bench.ok(&mut jar, async |session| session.set("other", 1).await).await;
         let before = jar.clone();
@@ -244,24 +251,25 @@ fn deep<T>(value: T) -> Deep<T> {
 
 #[tokio::test]
 async fn floats_that_are_not_finite_are_refused_wherever_they_are() {
+    let all = drivers().await;
     for float in [f64::NAN, -f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         #[expect(clippy::cast_possible_truncation, reason = "what is not finite stays so")]
         let small = float as f32;
-        is_refused("alone", float).await;
-        is_refused("half as wide", small).await;
-        is_refused("Option", Some(float)).await;
-        is_refused("Vec", vec![1.0, float, 2.0]).await;
-        is_refused("Vec beside None", vec![None, Some(1.0), Some(float)]).await;
-        is_refused("tuple", (1, float)).await;
-        is_refused("array", [float; 2]).await;
-        is_refused("map value", BTreeMap::from([("a", 1.0), ("b", float)])).await;
-        is_refused("newtype", Wrapper(float)).await;
-        is_refused("tuple struct", TupleStruct(1, float)).await;
-        is_refused("struct", deep(float)).await;
-        is_refused("newtype variant", Measure::Newtype(float)).await;
-        is_refused("tuple variant", Measure::Tuple(1, float)).await;
-        is_refused("struct variant", Measure::Struct { value: small }).await;
-        is_refused("deep inside", deep(Wrapper((Some(Measure::Newtype(float)), "x")))).await;
+        is_refused(&all, "alone", float).await;
+        is_refused(&all, "half as wide", small).await;
+        is_refused(&all, "Option", Some(float)).await;
+        is_refused(&all, "Vec", vec![1.0, float, 2.0]).await;
+        is_refused(&all, "Vec beside None", vec![None, Some(1.0), Some(float)]).await;
+        is_refused(&all, "tuple", (1, float)).await;
+        is_refused(&all, "array", [float; 2]).await;
+        is_refused(&all, "map value", BTreeMap::from([("a", 1.0), ("b", float)])).await;
+        is_refused(&all, "newtype", Wrapper(float)).await;
+        is_refused(&all, "tuple struct", TupleStruct(1, float)).await;
+        is_refused(&all, "struct", deep(float)).await;
+        is_refused(&all, "newtype variant", Measure::Newtype(float)).await;
+        is_refused(&all, "tuple variant", Measure::Tuple(1, float)).await;
+        is_refused(&all, "struct variant", Measure::Struct { value: small }).await;
+        is_refused(&all, "deep inside", deep(Wrapper((Some(Measure::Newtype(float)), "x")))).await;
     }
 }
 
@@ -276,18 +284,19 @@ impl<K: Serialize> Serialize for Pair<K> {
 
 #[tokio::test]
 async fn maps_whose_keys_are_neither_text_nor_integers_are_refused() {
-    is_refused("bool", BTreeMap::from([(true, 1)])).await;
-    is_refused("float", Pair(1.5)).await;
-    is_refused("whole float", Pair(1.0)).await;
-    is_refused("narrow float", Pair(1.5_f32)).await;
-    is_refused("NaN", Pair(f64::NAN)).await;
-    is_refused("tuple", BTreeMap::from([((1, 2), 1)])).await;
-    is_refused("struct", Pair(deep(1))).await;
-    is_refused("list", BTreeMap::from([(vec![1], 1)])).await;
-    is_refused("null", BTreeMap::from([((), 1)])).await;
-    is_refused("absent", BTreeMap::from([(None::<String>, 1)])).await;
-    is_refused("wrapped bool", Pair(Wrapper(true))).await;
-    is_refused("deep inside", deep(Pair(true))).await;
+    let all = drivers().await;
+    is_refused(&all, "bool", BTreeMap::from([(true, 1)])).await;
+    is_refused(&all, "float", Pair(1.5)).await;
+    is_refused(&all, "whole float", Pair(1.0)).await;
+    is_refused(&all, "narrow float", Pair(1.5_f32)).await;
+    is_refused(&all, "NaN", Pair(f64::NAN)).await;
+    is_refused(&all, "tuple", BTreeMap::from([((1, 2), 1)])).await;
+    is_refused(&all, "struct", Pair(deep(1))).await;
+    is_refused(&all, "list", BTreeMap::from([(vec![1], 1)])).await;
+    is_refused(&all, "null", BTreeMap::from([((), 1)])).await;
+    is_refused(&all, "absent", BTreeMap::from([(None::<String>, 1)])).await;
+    is_refused(&all, "wrapped bool", Pair(Wrapper(true))).await;
+    is_refused(&all, "deep inside", deep(Pair(true))).await;
 }
 
 #[tokio::test]
@@ -298,8 +307,10 @@ async fn a_value_that_does_not_serialize_is_refused() {
             Err(serde::ser::Error::custom("no"))
         }
     }
-    is_refused("it fails", Fails).await;
-    is_refused("it fails inside", deep(Fails)).await;
+
+    let all = drivers().await;
+    is_refused(&all, "it fails", Fails).await;
+    is_refused(&all, "it fails inside", deep(Fails)).await;
 }
 
 #[tokio::test]

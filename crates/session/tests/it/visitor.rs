@@ -3,7 +3,7 @@
 use crate::{
     events::listened,
     stores::{Fault, Probe, Verb, in_a_probe},
-    support::{Bench, DAY, HOUR, NAME, UNKNOWN, drivers, drivers_with, keepers, told},
+    support::{Bench, DAY, HOUR, NAME, UNKNOWN, drivers, keepers, keepers_with, told},
 };
 use dframework_session::{
     Clock, Config, Env, Error, Session, SessionHandle, Sessions,
@@ -224,7 +224,7 @@ async fn ways_and_statuses_are_those_of_an_exchange() {
 #[tokio::test]
 async fn the_session_is_looked_for_where_its_cookie_is_sent() {
     let configure = |config: Config| config.cookie_name("id").cookie_path("/shop/cart");
-    for bench in drivers_with(configure).await {
+    for bench in keepers_with(configure).await {
         let mut visitor = holding_a_name(&bench).await;
         visitor.session().await.assert_value("name", "visitor");
         visitor.browser().assert_cookies(["id"]);
@@ -237,7 +237,7 @@ async fn the_session_is_looked_for_where_its_cookie_is_sent() {
 #[tokio::test]
 async fn a_cookie_with_a_domain_needs_a_visitor_there() {
     let configure = |config: Config| config.cookie_name("id").cookie_domain("shop.example");
-    for bench in drivers_with(configure).await {
+    for bench in keepers_with(configure).await {
         let mut visitor = visitor(&bench).at("https://www.shop.example/cart");
         visitor.with(async |session| session.set("name", "visitor").await).await.unwrap();
         visitor.session().await.assert_value("name", "visitor");
@@ -556,7 +556,7 @@ async fn neither_debug_nor_logs_show_tokens_or_values() {
 
 #[tokio::test]
 async fn what_a_test_does_in_a_session_uses_no_message_up_over_http_either() {
-    for bench in drivers_with(|config| config.env(Env::Local)).await {
+    for bench in keepers_with(|config| config.env(Env::Local)).await {
         let mut visitor = Visitor::new(&bench.sessions).at("http://shop.example/");
         visitor.with(async |session| session.flash("status", "saved").await).await.unwrap();
         visitor.with(async |session| session.set("name", "guest").await).await.unwrap();

@@ -2,7 +2,7 @@
 //!
 //! Each is kept, which a test here shows, or answered in the guide `docs/migrating.md`.
 
-use crate::support::{Bench, DAY, HOUR, Jar, NAME, drivers, drivers_with, in_cookies, keepers};
+use crate::support::{Bench, DAY, HOUR, Jar, NAME, drivers, in_cookies, keepers, keepers_with};
 use actix_web::{
     App, FromRequest, Handler, HttpMessage, HttpRequest, HttpResponse, Responder,
     body::MessageBody,
@@ -616,7 +616,8 @@ async fn the_cookie_ends_with_the_browser_unless_it_is_persistent() {
 
 #[actix_web::test]
 async fn state_expires_and_its_cookie_begins_a_new_session() {
-    for Bench { sessions, clock, driver } in drivers_with(|config| config.idle_timeout(HOUR)).await
+    for Bench { sessions, clock, driver, .. } in
+        keepers_with(|config| config.idle_timeout(HOUR)).await
     {
         let app = app(sessions.clone(), Box::new(counting)).await;
         let mut visitor = Visitor::new(&sessions);
@@ -629,7 +630,8 @@ async fn state_expires_and_its_cookie_begins_a_new_session() {
 
 #[actix_web::test]
 async fn use_extends_the_time_to_live() {
-    for Bench { sessions, clock, driver } in drivers_with(|config| config.idle_timeout(HOUR)).await
+    for Bench { sessions, clock, driver, .. } in
+        keepers_with(|config| config.idle_timeout(HOUR)).await
     {
         let app = app(sessions.clone(), Box::new(counting)).await;
         let mut visitor = Visitor::new(&sessions);
