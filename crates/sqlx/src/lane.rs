@@ -180,13 +180,16 @@ impl<E: Engine> Lane<E> {
         }
     }
 
-    /// Carries it out once.
+    /// Carries it out once, unless those who went before it have used up its time.
     async fn attempt<T: Task>(
         &mut self,
         task: &T,
     ) -> Result<<T::Operation as Operation>::Answer, Failure> {
         let table = self.table.clone();
         let access = <T::Operation as Operation>::ACCESS;
+        if Instant::now() >= task.deadline() {
+            return Err(Failure::Late);
+        }
         let connection = self.connection(task.deadline(), access).await?;
         let running = task.operation().run(&table, connection);
         let answer = match access {

@@ -245,6 +245,40 @@ async fn a_batch_that_a_lane_has_taken_is_whole_though_callers_go() {
     }
 }
 
+#[tokio::test]
+async fn what_has_waited_for_others_of_its_batch_until_its_time_was_over_is_not_begun() {
+    let Some(home) = Home::postgres() else { return };
+    drop(with_forty(&home, LONG).await);
+    let options = SqlStore::options().busy_timeout(Duration::from_secs(1));
+    let store = options.open(&home.url()).await.unwrap();
+    for _ in 0..4 {
+        store.end(&key(255), NOW).await.unwrap();
+    }
+    let mut other = home.connect().await;
+    // It holds the rows of the saves, and not those of the ends.
+    other.run("BEGIN; UPDATE sessions SET version = version WHERE get_byte(key, 0) < 20").await;
+    let saves = (0..20).map(|number| {
+        let store = &store;
+        async move { save(store, key(number), 1, b"other").await.map(drop) }
+    });
+    let mut calls = wait(saves).await;
+    let ends = (20..40).map(|number| {
+        let store = &store;
+        async move { store.end(&key(number), LATER).await.map(drop) }
+    });
+    calls.append(&mut wait(ends).await);
+    for (number, answer) in (0..40).zip(all(calls).await) {
+        let error = answer.expect_err("it is too late");
+        let said = in_full(&error);
+        let why =
+            if number < 20 { "is locked by somebody else" } else { "was busy with other calls" };
+        assert!(said.contains(why) && !error.outcome_is_unknown(), "{number}: {said}");
+        assert_eq!(bytes(&store, key(number)).await.as_deref(), Some(&b"bytes"[..]), "{number}");
+    }
+    other.run("ROLLBACK").await;
+    assert!(store.end(&key(20), LATER).await.unwrap());
+}
+
 /// A store through a proxy, whose connections are open, and a record at each of the keys 0 to 39.
 async fn behind_a_proxy(engine: Engine) -> Option<(Home, Proxy, SqlStore)> {
     let server = Server::shared(engine)?;
