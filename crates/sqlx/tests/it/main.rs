@@ -5,6 +5,7 @@ mod contract;
 mod edges;
 mod faults;
 mod home;
+mod killed;
 mod limits;
 mod load;
 mod lost;
