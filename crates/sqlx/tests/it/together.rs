@@ -401,7 +401,7 @@ async fn batches_at_the_same_rows_never_wait_for_each_other_in_a_circle() {
 }
 
 /// Waits until this many connections of a server wait for a row. Nothing here runs for a minute.
-async fn until_some_wait(home: &Home, many: usize) {
+pub(crate) async fn until_some_wait(home: &Home, many: usize) {
     let look = match home {
         Home::Postgres(_) => {
             "SELECT pid::text FROM pg_stat_activity \
@@ -462,7 +462,7 @@ async fn batches_of_two_processes_take_their_rows_in_one_order() {
 }
 
 /// How often calls have waited for each other in a circle.
-fn circles(server: &Server, engine: Engine) -> String {
+pub(crate) fn circles(server: &Server, engine: Engine) -> String {
     match engine {
         Engine::Postgres => server.log().matches("deadlock detected").count().to_string(),
         _ => server.ask(
