@@ -329,6 +329,57 @@ async fn of_a_batch_whose_answer_is_lost_nobody_is_told_that_it_was_done_or_not(
 }
 
 #[tokio::test]
+async fn a_batch_is_whole_though_callers_go_before_any_of_its_answers() {
+    for engine in [Engine::Postgres, Engine::MariaDb] {
+        let Some((home, proxy, store)) = behind_a_proxy(engine).await else { continue };
+        let reader = home.store().await;
+        let mut was_done_before_it_was_answered = false;
+        for version in 1.. {
+            // The answers of the server: to what is prepared, to each statement, to COMMIT.
+            proxy.hold_after(Direction::ToClient, version - 1);
+            let bytes_now = version.to_be_bytes();
+            let saves = (0..20).map(|number| save(&store, key(number), version, &bytes_now));
+            let mut saving = wait(saves).await;
+            let is_held = until_held_or_answered(&proxy, &mut saving[19]).await;
+            if is_held {
+                let stored = bytes(&reader, key(19)).await.unwrap();
+                was_done_before_it_was_answered |= stored == bytes_now;
+                // Half of the callers go.
+                saving.truncate(10);
+                proxy.release(Direction::ToClient);
+            } else {
+                saving.truncate(19);
+            }
+            for saved in all(saving).await {
+                assert_eq!(saved.unwrap(), Outcome::Committed(Version(version + 1)), "{engine:?}");
+            }
+            for number in 0..20 {
+                let stored = bytes(&reader, key(number)).await;
+                assert_eq!(stored.as_deref(), Some(&bytes_now[..]), "{engine:?} {number}");
+            }
+            if !is_held {
+                break;
+            }
+        }
+        assert!(was_done_before_it_was_answered, "{engine:?}: the last answer was held too");
+    }
+}
+
+/// Whether the proxy holds an answer before this call has got its own.
+async fn until_held_or_answered<T>(
+    proxy: &Proxy,
+    call: &mut Pin<Box<dyn Future<Output = T> + Send + '_>>,
+) -> bool {
+    loop {
+        let answered = poll_fn(|context| Poll::Ready(call.as_mut().poll(context).is_ready())).await;
+        if answered || proxy.holds(Direction::ToClient) {
+            return !answered;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn a_batch_for_postgresql_is_one_statement_of_one_send() {
     let Some((_home, proxy, store)) = behind_a_proxy(Engine::Postgres).await else { return };
     let keys: Vec<StoreKey> = (0..32).map(key).collect();
