@@ -48,6 +48,11 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
         String::new()
     }
 
+    /// Refuses values of which it is known that the server does not take them. They are not sent.
+    fn check(&self, _values: &[&Value<'_>]) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// Sets a connection up that a lane has opened.
     fn settle(
         _table: &Table<Self>,
@@ -58,8 +63,8 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
 
     /// Sets a connection up that a lane keeps of somebody else's pool, whose settings stay as they are.
     fn adopt(
+        _table: &Table<Self>,
         _connection: &mut Connection<Self>,
-        _lock_wait: Duration,
     ) -> impl Future<Output = Result<(), Failure>> + Send {
         async { Ok(()) }
     }
@@ -265,8 +270,10 @@ impl<E: Engine> Table<E> {
             // The values in it are digits.
             return Ok((AssertSqlSafe(text).into_sql_str(), None));
         }
+        let values: Vec<&Value<'_>> = sql.in_order(values).collect();
+        self.engine.check(&values)?;
         let mut arguments = Arguments::<E>::default();
-        for value in sql.in_order(values) {
+        for value in values {
             let bound = E::bind(&mut arguments, value);
             bound.map_err(|error| E::failure(sqlx::Error::Encode(error)))?;
         }

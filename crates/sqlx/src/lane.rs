@@ -319,7 +319,7 @@ async fn connect<E: Engine>(table: &Table<E>, deadline: Instant) -> Result<Link<
             if *custody == Custody::Held {
                 // What is changed here must not come back to the pool.
                 connection.close_on_drop();
-                let adopted = E::adopt(&mut connection, table.lock_wait).await;
+                let adopted = E::adopt(table, &mut connection).await;
                 adopted.map_err(Failure::while_opening)?;
             }
             Ok(Link::Pooled(connection))

@@ -3,9 +3,10 @@
 //! Several statements are a transaction at READ COMMITTED, which locks the rows that it meets and no gaps between them.
 //! Rows are found without a lock, and then locked by their keys, in the order of the keys: an index would be locked before
 //! the row by one call, and after it by another; so statements that write are kept from looking at an index. What is counted are the rows that a statement has met, changed or not.
-//! `open.rs` opens connections by a URL, `schema.rs` has the table; `failure.rs` says what an error leaves done.
+//! `open.rs` opens connections by a URL, `schema.rs` has the table, `largest.rs` knows how large a message may be; `failure.rs` says what an error leaves done.
 
 mod failure;
+mod largest;
 mod open;
 mod schema;
 
@@ -19,6 +20,7 @@ use crate::{
     statements::MOST_KEYS,
 };
 use dframework_session_store::{Outcome, StoreKey, Timestamp, Tombstone};
+use largest::Largest;
 pub(crate) use open::{open, over};
 use sqlx::{Arguments as _, error::BoxDynError, mysql::MySqlQueryResult};
 use std::{sync::atomic::Ordering, time::Duration};
@@ -31,6 +33,7 @@ pub(crate) struct MySql {
     end_owned: KeyLists,
     expired_keys: Sql,
     delete_expired: KeyLists,
+    largest: Largest,
 }
 
 impl Engine for MySql {
@@ -67,6 +70,7 @@ impl Engine for MySql {
             delete_expired: lists(
                 "DELETE FROM {table} WHERE {key} IN (?0) AND expires_at + 0 <= ?2",
             ),
+            largest: Largest::default(),
         }
     }
 
@@ -92,6 +96,10 @@ impl Engine for MySql {
         failure::classify(error)
     }
 
+    fn check(&self, values: &[&Value<'_>]) -> Result<(), Failure> {
+        self.largest.check(values)
+    }
+
     /// What is too long for its column is refused, and not cut: an owner that was cut could be another one.
     async fn settle(table: &Table<Self>, connection: &mut Connection<Self>) -> Result<(), Failure> {
         let seconds = table.lock_wait.as_secs();
@@ -100,7 +108,12 @@ impl Engine for MySql {
              sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES'); \
              SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
         );
-        script::<Self>(connection, settings).await
+        script::<Self>(connection, settings).await?;
+        table.engine.largest.learn(connection).await
+    }
+
+    async fn adopt(table: &Table<Self>, connection: &mut Connection<Self>) -> Result<(), Failure> {
+        table.engine.largest.learn(connection).await
     }
 
     async fn create_over(
