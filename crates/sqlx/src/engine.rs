@@ -14,6 +14,7 @@ use crate::{
 use dframework_session_store::{Outcome, StoreKey, Timestamp, Tombstone};
 use sqlx::{AssertSqlSafe, Database, SqlSafeStr, SqlStr, error::BoxDynError, pool::PoolConnection};
 use std::{future::Future, time::Duration};
+use tokio::sync::OnceCell;
 
 /// A database that the lanes can work on.
 pub(crate) trait Engine: Sized + Send + Sync + 'static {
@@ -59,6 +60,11 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
         _connection: &mut Connection<Self>,
     ) -> impl Future<Output = Result<(), Failure>> + Send {
         async { Ok(()) }
+    }
+
+    /// Finds out how statements are to go to somebody else's pool. `None` where that could not be found out.
+    fn examine(_pool: &sqlx::Pool<Self::Db>) -> impl Future<Output = Option<Manner>> + Send {
+        async { Some(Manner::Prepared) }
     }
 
     /// Sets a connection up that a lane keeps of somebody else's pool, whose settings stay as they are.
@@ -153,7 +159,8 @@ pub(crate) struct Table<E: Engine> {
     pub(crate) engine: E,
     pub(crate) statements: Statements,
     pub(crate) source: Source<E::Db>,
-    pub(crate) manner: Manner,
+    /// Not known of a pool before its first connection, see [`Engine::examine`].
+    pub(crate) manner: OnceCell<Manner>,
     /// The table's name, an identifier.
     pub(crate) name: String,
     /// The database, as it is named in errors.
@@ -219,7 +226,10 @@ impl<E: Engine> Table<E> {
         let lock_wait = lock_wait(patience).max(E::LEAST_LOCK_WAIT);
         // A lock that was waited for until the last moment is still told of.
         let grace = (patience / 5).max(E::LEAST_LOCK_WAIT * 5 / 4);
-        let manner = Manner::Prepared;
+        let manner = match source {
+            Source::Own(_) => OnceCell::new_with(Some(Manner::Prepared)),
+            Source::Pool(..) => OnceCell::new(),
+        };
         Self { engine, statements, source, manner, name, database, patience, lock_wait, grace }
     }
 
@@ -234,6 +244,10 @@ impl<E: Engine> Table<E> {
         let has_room = pool.options().get_max_connections() > reads + writes;
         let custody = if has_room { Custody::Held } else { Custody::Borrowed };
         Self::new(Source::Pool(pool, custody), database, name, patience)
+    }
+
+    pub(crate) fn manner(&self) -> Manner {
+        self.manner.get().copied().unwrap_or(Manner::Prepared)
     }
 
     /// Carries out a statement, and says how many rows it met.
@@ -265,7 +279,7 @@ impl<E: Engine> Table<E> {
         sql: &Sql,
         values: &[Value<'_>],
     ) -> Result<(SqlStr, Option<Arguments<E>>), Failure> {
-        if self.manner == Manner::Whole {
+        if self.manner() == Manner::Whole {
             let text = E::before_whole(self) + &sql.with(values, &E::DIALECT);
             // The values in it are digits.
             return Ok((AssertSqlSafe(text).into_sql_str(), None));

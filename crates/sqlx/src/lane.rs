@@ -314,6 +314,9 @@ async fn connect<E: Engine>(table: &Table<E>, deadline: Instant) -> Result<Link<
             Ok(Link::Own(connection))
         }
         Source::Pool(pool, custody) => {
+            // Where it is not found out, the pool itself will say why it has no connection, or the next call finds out.
+            let examine = || async { E::examine(pool).await.ok_or(()) };
+            let _ = timeout_at(deadline, table.manner.get_or_try_init(examine)).await;
             let acquired = timeout_at(deadline, pool.acquire()).await;
             let mut connection = acquired.map_err(|_| Failure::NoConnection)?.map_err(opening)?;
             if *custody == Custody::Held {
