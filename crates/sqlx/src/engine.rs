@@ -23,7 +23,7 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
     const DIALECT: Dialect;
     /// How many connections read, and how many write.
     const LANES: (u32, u32);
-    /// Begins a transaction.
+    /// Begins a transaction, by one statement: see [`Wire::script`].
     const BEGIN: &'static str;
     /// How long a connection may be silent before it is asked whether it is still there, where something is to be
     /// written. A connection that dies with a statement on its way leaves nobody knowing whether it was carried out.
@@ -73,6 +73,14 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
         _connection: &mut Connection<Self>,
     ) -> impl Future<Output = Result<(), Failure>> + Send {
         async { Ok(()) }
+    }
+
+    /// Begins a transaction.
+    fn begin(
+        _table: &Table<Self>,
+        connection: &mut Connection<Self>,
+    ) -> impl Future<Output = Result<(), Failure>> + Send {
+        script::<Self>(connection, Self::BEGIN)
     }
 
     /// Ends the presented key and makes a record, in one step.
@@ -338,7 +346,7 @@ pub(crate) async fn transaction<E: Engine, S: Steps<E>>(
     connection: &mut Connection<E>,
     steps: S,
 ) -> Result<S::Answer, Failure> {
-    script::<E>(connection, E::BEGIN).await?;
+    E::begin(table, connection).await?;
     let failure = match steps.carry_out(table, connection).await {
         Ok(answer) => match script::<E>(connection, "COMMIT").await {
             Ok(()) => return Ok(answer),

@@ -309,8 +309,8 @@ async fn connect<E: Engine>(table: &Table<E>, deadline: Instant) -> Result<Link<
                 }
             };
             let mut connection = connected.map_err(opening)?;
-            let settled = E::settle(table, &mut connection).await;
-            settled.map_err(Failure::while_opening)?;
+            let settling = timeout_at(deadline, E::settle(table, &mut connection)).await;
+            settling.unwrap_or(Err(Failure::Unreachable)).map_err(Failure::while_opening)?;
             Ok(Link::Own(connection))
         }
         Source::Pool(pool, custody) => {
@@ -322,8 +322,8 @@ async fn connect<E: Engine>(table: &Table<E>, deadline: Instant) -> Result<Link<
             if *custody == Custody::Held {
                 // What is changed here must not come back to the pool.
                 connection.close_on_drop();
-                let adopted = E::adopt(table, &mut connection).await;
-                adopted.map_err(Failure::while_opening)?;
+                let adopting = timeout_at(deadline, E::adopt(table, &mut connection)).await;
+                adopting.unwrap_or(Err(Failure::Unreachable)).map_err(Failure::while_opening)?;
             }
             Ok(Link::Pooled(connection))
         }

@@ -12,7 +12,7 @@ mod schema;
 
 use crate::{
     calls::{Create, EndOwnedBy},
-    engine::{Arguments, Connection, Engine, Steps, Table, script, transaction},
+    engine::{Arguments, Connection, Custody, Engine, Source, Steps, Table, script, transaction},
     failure::Failure,
     operations::insert,
     rows::key,
@@ -42,7 +42,7 @@ impl Engine for MySql {
     const DIALECT: Dialect =
         Dialect { quote: '`', places: Places::InOrder, among_keys: "IN (?0)", bytes: ("x'", "'") };
     const LANES: (u32, u32) = (2, 2);
-    const BEGIN: &'static str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; START TRANSACTION";
+    const BEGIN: &'static str = "START TRANSACTION";
     const SILENCE: Option<Duration> = Some(Duration::from_secs(1));
     /// It is told in whole seconds.
     const LEAST_LOCK_WAIT: Duration = Duration::from_secs(1);
@@ -105,15 +105,25 @@ impl Engine for MySql {
         let seconds = table.lock_wait.as_secs();
         let settings = format!(
             "SET SESSION innodb_lock_wait_timeout = {seconds}, lock_wait_timeout = {seconds}, \
-             sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES'); \
-             SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
+             sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')"
         );
         script::<Self>(connection, settings).await?;
-        table.engine.largest.learn(connection).await
+        Self::adopt(table, connection).await
     }
 
     async fn adopt(table: &Table<Self>, connection: &mut Connection<Self>) -> Result<(), Failure> {
+        script::<Self>(connection, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+            .await?;
         table.engine.largest.learn(connection).await
+    }
+
+    /// On a connection that goes back to its pool after the call, the next transaction alone has its isolation.
+    async fn begin(table: &Table<Self>, connection: &mut Connection<Self>) -> Result<(), Failure> {
+        if let Source::Pool(_, Custody::Borrowed) = table.source {
+            let isolation = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED";
+            script::<Self>(connection, isolation).await?;
+        }
+        script::<Self>(connection, Self::BEGIN).await
     }
 
     async fn create_over(

@@ -8,6 +8,7 @@ mod edges;
 mod faults;
 mod home;
 mod killed;
+mod kills;
 mod limits;
 mod load;
 mod lost;
