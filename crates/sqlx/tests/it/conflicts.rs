@@ -137,7 +137,8 @@ async fn what_a_database_ends_that_waits_in_a_circle_is_carried_out_again() {
         other.run(&format!("UPDATE sessions SET created = created WHERE {first}")).await;
         other.run("COMMIT").await;
         assert_eq!(writing.await.unwrap(), [COMMITTED; 2], "{engine:?}");
-        assert_eq!(circles(&server, engine), "1", "{engine:?}");
+        // More than one where it was sooner at the first row again than whoever had waited for that.
+        assert_ne!(circles(&server, engine), "0", "{engine:?}");
         let Loaded::Live(stored) = at(&store, key(2)).await.unwrap() else { panic!("it lives") };
         assert_eq!(stored.version, Version(2));
     }
