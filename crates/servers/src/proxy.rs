@@ -61,9 +61,18 @@ struct State {
 #[derive(Clone, Copy, Default)]
 struct Way {
     is_held: bool,
+    /// What happens to a piece yet to come: to the one after so many.
+    plan: Option<(u64, Plan)>,
     /// How many pieces stand here and wait.
     held: usize,
     sends: u64,
+}
+
+/// What happens when a piece comes.
+#[derive(Clone, Copy)]
+enum Plan {
+    Hold,
+    Cut,
 }
 
 impl Proxy {
@@ -88,11 +97,7 @@ impl Proxy {
 
     /// Closes every connection that there is. What was held is lost.
     pub fn cut(&self) {
-        let mut state = self.shared.lock();
-        for number in state.open.keys().copied().collect::<Vec<_>>() {
-            state.close(number);
-        }
-        self.shared.changed.notify_all();
+        self.shared.change(State::close_all);
     }
 
     /// Closes every new connection at once. Those that there are stay.
@@ -110,6 +115,29 @@ impl Proxy {
         self.shared.change(|state| state.way(direction).is_held = true);
     }
 
+    /// Lets so many more pieces through in this direction, on any connection, then does as [`Proxy::hold`].
+    pub fn hold_after(&self, direction: Direction, pieces: u64) {
+        self.plan(direction, pieces, Plan::Hold);
+    }
+
+    /// Lets so many more pieces through in this direction, on any connection. The next one is lost, with every
+    /// connection that there is.
+    pub fn cut_after(&self, direction: Direction, pieces: u64) {
+        self.plan(direction, pieces, Plan::Cut);
+    }
+
+    /// Whether the piece is yet to come that is held or cut by [`Proxy::hold_after`] or [`Proxy::cut_after`].
+    pub fn awaits(&self, direction: Direction) -> bool {
+        self.shared.lock().way(direction).plan.is_some()
+    }
+
+    fn plan(&self, direction: Direction, pieces: u64, plan: Plan) {
+        self.shared.change(|state| {
+            let way = state.way(direction);
+            way.plan = Some((way.sends + pieces, plan));
+        });
+    }
+
     /// Lets everything through again in this direction, beginning with what was held.
     pub fn release(&self, direction: Direction) {
         self.shared.change(|state| state.way(direction).is_held = false);
@@ -124,6 +152,13 @@ impl Proxy {
     pub fn wait_until_held(&self, direction: Direction) {
         let came = self.shared.wait_for(|state| state.way(direction).held > 0);
         assert!(came, "waited in vain for something to hold {direction:?}");
+    }
+
+    /// Whether something is held in this direction now.
+    pub fn holds(&self, direction: Direction) -> bool {
+        let mut state = self.shared.lock();
+        let way = state.way(direction);
+        way.is_held && way.held > 0
     }
 
     /// How often something was sent in this direction since the beginning, by all clients: what is read at once counts
@@ -157,8 +192,30 @@ impl fmt::Debug for Proxy {
 }
 
 impl State {
+    /// Counts a piece that has come, and does what is to happen with it.
+    fn note(&mut self, direction: Direction) {
+        let way = self.way(direction);
+        way.sends += 1;
+        way.held += 1;
+        let Some((last, plan)) = way.plan else { return };
+        if way.sends <= last {
+            return;
+        }
+        way.plan = None;
+        match plan {
+            Plan::Hold => way.is_held = true,
+            Plan::Cut => self.close_all(),
+        }
+    }
+
     fn way(&mut self, direction: Direction) -> &mut Way {
         &mut self.ways[direction as usize]
+    }
+
+    fn close_all(&mut self) {
+        for number in self.open.keys().copied().collect::<Vec<_>>() {
+            self.close(number);
+        }
     }
 
     fn close(&mut self, connection: usize) {
@@ -244,8 +301,7 @@ fn carry(
 /// Counts a piece, and waits while it is held. Whether it may go on.
 fn pass(direction: Direction, connection: usize, shared: &Shared) -> bool {
     let mut state = shared.lock();
-    state.way(direction).sends += 1;
-    state.way(direction).held += 1;
+    state.note(direction);
     shared.changed.notify_all();
     while state.way(direction).is_held && state.open.contains_key(&connection) {
         state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);

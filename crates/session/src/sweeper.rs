@@ -19,8 +19,12 @@ const PAUSE: Duration = Duration::from_secs(60);
 const BREATH: Duration = Duration::from_millis(20);
 /// After failures the pause doubles, up to this many times.
 const MOST_DOUBLINGS: u32 = 4;
-/// How many records one call deletes at most: a matter of milliseconds.
-const BATCH: usize = 500;
+/// How many records one call deletes at most, where the store is fast: a matter of milliseconds.
+const LARGEST: usize = 500;
+/// How many it deletes at least, however slow the store is, so that there is an end.
+const SMALLEST: usize = 10;
+/// A call that takes a larger part of the store's time limit than this is followed by one for half as many.
+const SLOW: u32 = 20;
 
 /// A task that sweeps until this is dropped.
 pub(crate) struct Sweeper(AbortHandle);
@@ -32,6 +36,7 @@ impl Sweeper {
             timeout: remote.timeout,
             clock: clock.clone(),
             listeners: listeners.clone(),
+            batch: LARGEST,
         };
         Self(tokio::spawn(broom.sweep_again_and_again()).abort_handle())
     }
@@ -48,10 +53,12 @@ struct Broom {
     timeout: Duration,
     clock: Clock,
     listeners: Arc<Listeners>,
+    /// How many records the next call deletes at most.
+    batch: usize,
 }
 
 impl Broom {
-    async fn sweep_again_and_again(self) {
+    async fn sweep_again_and_again(mut self) {
         let mut failures = 0;
         loop {
             pause(PAUSE * (1 << failures.min(MOST_DOUBLINGS))).await;
@@ -67,12 +74,36 @@ impl Broom {
     }
 
     /// Deletes batch after batch until nothing is left that has expired.
-    async fn sweep(&self) -> Result<(), StoreError> {
-        while within(self.timeout, self.store.delete_expired(self.clock.now(), BATCH)).await? > 0 {
+    async fn sweep(&mut self) -> Result<(), StoreError> {
+        while self.delete().await? > 0 {
             pause(BREATH).await;
         }
         Ok(())
     }
+
+    /// Deletes a batch, and says how many the next one has.
+    async fn delete(&mut self) -> Result<usize, StoreError> {
+        let begun = self.clock.now();
+        let deleted = within(self.timeout, self.store.delete_expired(begun, self.batch)).await;
+        let took = match &deleted {
+            Ok(_) => self.clock.now().saturating_since(begun),
+            // Perhaps it was too much.
+            Err(_) => self.timeout,
+        };
+        self.batch = next_batch(self.batch, took, self.timeout / SLOW);
+        deleted
+    }
+}
+
+/// How many records come after a batch that took so long: half as many where that was slow, some more where it was
+/// fast, or as many.
+fn next_batch(batch: usize, took: Duration, slow: Duration) -> usize {
+    let next = match took {
+        took if took > slow => batch / 2,
+        took if took < slow / 2 => batch + batch / 8 + 1,
+        _ => batch,
+    };
+    next.clamp(SMALLEST, LARGEST)
 }
 
 /// Waits half as long or longer, up to one and a half times, so that instances do not sweep in step.

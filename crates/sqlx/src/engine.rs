@@ -14,6 +14,7 @@ use crate::{
 use dframework_session_store::{Outcome, StoreKey, Timestamp, Tombstone};
 use sqlx::{AssertSqlSafe, Database, SqlSafeStr, SqlStr, error::BoxDynError, pool::PoolConnection};
 use std::{future::Future, time::Duration};
+use tokio::sync::OnceCell;
 
 /// A database that the lanes can work on.
 pub(crate) trait Engine: Sized + Send + Sync + 'static {
@@ -22,7 +23,7 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
     const DIALECT: Dialect;
     /// How many connections read, and how many write.
     const LANES: (u32, u32);
-    /// Begins a transaction.
+    /// Begins a transaction, by one statement: see [`Wire::script`].
     const BEGIN: &'static str;
     /// How long a connection may be silent before it is asked whether it is still there, where something is to be
     /// written. A connection that dies with a statement on its way leaves nobody knowing whether it was carried out.
@@ -48,6 +49,11 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
         String::new()
     }
 
+    /// Refuses values of which it is known that the server does not take them. They are not sent.
+    fn check(&self, _values: &[&Value<'_>]) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// Sets a connection up that a lane has opened.
     fn settle(
         _table: &Table<Self>,
@@ -56,12 +62,25 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
         async { Ok(()) }
     }
 
+    /// Finds out how statements are to go to somebody else's pool. `None` where that could not be found out.
+    fn examine(_pool: &sqlx::Pool<Self::Db>) -> impl Future<Output = Option<Manner>> + Send {
+        async { Some(Manner::Prepared) }
+    }
+
     /// Sets a connection up that a lane keeps of somebody else's pool, whose settings stay as they are.
     fn adopt(
+        _table: &Table<Self>,
         _connection: &mut Connection<Self>,
-        _lock_wait: Duration,
     ) -> impl Future<Output = Result<(), Failure>> + Send {
         async { Ok(()) }
+    }
+
+    /// Begins a transaction.
+    fn begin(
+        _table: &Table<Self>,
+        connection: &mut Connection<Self>,
+    ) -> impl Future<Output = Result<(), Failure>> + Send {
+        script::<Self>(connection, Self::BEGIN)
     }
 
     /// Ends the presented key and makes a record, in one step.
@@ -148,7 +167,8 @@ pub(crate) struct Table<E: Engine> {
     pub(crate) engine: E,
     pub(crate) statements: Statements,
     pub(crate) source: Source<E::Db>,
-    pub(crate) manner: Manner,
+    /// Not known of a pool before its first connection, see [`Engine::examine`].
+    pub(crate) manner: OnceCell<Manner>,
     /// The table's name, an identifier.
     pub(crate) name: String,
     /// The database, as it is named in errors.
@@ -214,7 +234,10 @@ impl<E: Engine> Table<E> {
         let lock_wait = lock_wait(patience).max(E::LEAST_LOCK_WAIT);
         // A lock that was waited for until the last moment is still told of.
         let grace = (patience / 5).max(E::LEAST_LOCK_WAIT * 5 / 4);
-        let manner = Manner::Prepared;
+        let manner = match source {
+            Source::Own(_) => OnceCell::new_with(Some(Manner::Prepared)),
+            Source::Pool(..) => OnceCell::new(),
+        };
         Self { engine, statements, source, manner, name, database, patience, lock_wait, grace }
     }
 
@@ -229,6 +252,10 @@ impl<E: Engine> Table<E> {
         let has_room = pool.options().get_max_connections() > reads + writes;
         let custody = if has_room { Custody::Held } else { Custody::Borrowed };
         Self::new(Source::Pool(pool, custody), database, name, patience)
+    }
+
+    pub(crate) fn manner(&self) -> Manner {
+        self.manner.get().copied().unwrap_or(Manner::Prepared)
     }
 
     /// Carries out a statement, and says how many rows it met.
@@ -260,13 +287,15 @@ impl<E: Engine> Table<E> {
         sql: &Sql,
         values: &[Value<'_>],
     ) -> Result<(SqlStr, Option<Arguments<E>>), Failure> {
-        if self.manner == Manner::Whole {
+        if self.manner() == Manner::Whole {
             let text = E::before_whole(self) + &sql.with(values, &E::DIALECT);
             // The values in it are digits.
             return Ok((AssertSqlSafe(text).into_sql_str(), None));
         }
+        let values: Vec<&Value<'_>> = sql.in_order(values).collect();
+        self.engine.check(&values)?;
         let mut arguments = Arguments::<E>::default();
-        for value in sql.in_order(values) {
+        for value in values {
             let bound = E::bind(&mut arguments, value);
             bound.map_err(|error| E::failure(sqlx::Error::Encode(error)))?;
         }
@@ -317,7 +346,7 @@ pub(crate) async fn transaction<E: Engine, S: Steps<E>>(
     connection: &mut Connection<E>,
     steps: S,
 ) -> Result<S::Answer, Failure> {
-    script::<E>(connection, E::BEGIN).await?;
+    E::begin(table, connection).await?;
     let failure = match steps.carry_out(table, connection).await {
         Ok(answer) => match script::<E>(connection, "COMMIT").await {
             Ok(()) => return Ok(answer),

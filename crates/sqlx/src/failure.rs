@@ -32,6 +32,8 @@ pub(crate) enum Failure {
     NoConnection,
     /// A connection was not answered in time. Nothing was done.
     Unreachable,
+    /// Its time was over before its turn came. Nothing was done.
+    Late,
     /// A connection could not be opened. Nothing was done.
     Opening(Error),
     /// As the one before, and soon it may be possible.
@@ -116,13 +118,15 @@ impl Failure {
 
     /// Whether nothing was done, for a reason that may be over soon.
     pub(crate) fn may_pass(&self) -> bool {
-        self.next(Access::Writes) == Next::Again || matches!(self, Self::NoConnection)
+        self.next(Access::Writes) == Next::Again || matches!(self, Self::NoConnection | Self::Late)
     }
 
     /// Whether the connection is as it was before the call. Any other is closed: no transaction may be left open.
     pub(crate) fn leaves_the_connection_whole(&self) -> bool {
         match self {
-            Self::Busy(_) | Self::Taken | Self::Unreadable(_) | Self::Schema(_) => true,
+            Self::Busy(_) | Self::Taken | Self::Unreadable(_) | Self::Schema(_) | Self::Late => {
+                true
+            }
             Self::InPart(failure) => failure.leaves_the_connection_whole(),
             _ => false,
         }
@@ -153,6 +157,7 @@ impl Failure {
             Self::NoConnection => StoreError::unavailable(format!(
                 "no connection to the session database {database} was free in time"
             )),
+            Self::Late => StoreError::unavailable(that("was busy with other calls for too long")),
             Self::Unreachable => StoreError::unavailable(that("cannot be reached in time")),
             Self::ConnectionLost(failure) => failure.into_error(database, table, access),
             Self::InPart(failure) => {

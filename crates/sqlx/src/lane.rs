@@ -180,13 +180,16 @@ impl<E: Engine> Lane<E> {
         }
     }
 
-    /// Carries it out once.
+    /// Carries it out once, unless those who went before it have used up its time.
     async fn attempt<T: Task>(
         &mut self,
         task: &T,
     ) -> Result<<T::Operation as Operation>::Answer, Failure> {
         let table = self.table.clone();
         let access = <T::Operation as Operation>::ACCESS;
+        if Instant::now() >= task.deadline() {
+            return Err(Failure::Late);
+        }
         let connection = self.connection(task.deadline(), access).await?;
         let running = task.operation().run(&table, connection);
         let answer = match access {
@@ -306,18 +309,21 @@ async fn connect<E: Engine>(table: &Table<E>, deadline: Instant) -> Result<Link<
                 }
             };
             let mut connection = connected.map_err(opening)?;
-            let settled = E::settle(table, &mut connection).await;
-            settled.map_err(Failure::while_opening)?;
+            let settling = timeout_at(deadline, E::settle(table, &mut connection)).await;
+            settling.unwrap_or(Err(Failure::Unreachable)).map_err(Failure::while_opening)?;
             Ok(Link::Own(connection))
         }
         Source::Pool(pool, custody) => {
+            // Where it is not found out, the pool itself will say why it has no connection, or the next call finds out.
+            let examine = || async { E::examine(pool).await.ok_or(()) };
+            let _ = timeout_at(deadline, table.manner.get_or_try_init(examine)).await;
             let acquired = timeout_at(deadline, pool.acquire()).await;
             let mut connection = acquired.map_err(|_| Failure::NoConnection)?.map_err(opening)?;
             if *custody == Custody::Held {
                 // What is changed here must not come back to the pool.
                 connection.close_on_drop();
-                let adopted = E::adopt(&mut connection, table.lock_wait).await;
-                adopted.map_err(Failure::while_opening)?;
+                let adopting = timeout_at(deadline, E::adopt(table, &mut connection)).await;
+                adopting.unwrap_or(Err(Failure::Unreachable)).map_err(Failure::while_opening)?;
             }
             Ok(Link::Pooled(connection))
         }

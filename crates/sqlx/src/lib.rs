@@ -43,7 +43,11 @@
 //! - `mysql`: MariaDB 10.6 or later. MySQL 8 is spoken by the same code, and not tested.
 //! - `tls`: connections to servers by TLS, with the certificates that the system trusts.
 
-// Without a database there is nothing here.
+// Without a database there is nothing here, and nothing that the words above could lead to.
+#![cfg_attr(
+    not(any(feature = "mysql", feature = "postgres", feature = "sqlite")),
+    allow(rustdoc::broken_intra_doc_links)
+)]
 #![cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 // What only some of the engines need is looked after where all of them are.
 #![cfg_attr(

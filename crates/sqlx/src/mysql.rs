@@ -3,15 +3,16 @@
 //! Several statements are a transaction at READ COMMITTED, which locks the rows that it meets and no gaps between them.
 //! Rows are found without a lock, and then locked by their keys, in the order of the keys: an index would be locked before
 //! the row by one call, and after it by another; so statements that write are kept from looking at an index. What is counted are the rows that a statement has met, changed or not.
-//! `open.rs` opens connections by a URL, `schema.rs` has the table; `failure.rs` says what an error leaves done.
+//! `open.rs` opens connections by a URL, `schema.rs` has the table, `largest.rs` knows how large a message may be; `failure.rs` says what an error leaves done.
 
 mod failure;
+mod largest;
 mod open;
 mod schema;
 
 use crate::{
     calls::{Create, EndOwnedBy},
-    engine::{Arguments, Connection, Engine, Steps, Table, script, transaction},
+    engine::{Arguments, Connection, Custody, Engine, Source, Steps, Table, script, transaction},
     failure::Failure,
     operations::insert,
     rows::key,
@@ -19,6 +20,7 @@ use crate::{
     statements::MOST_KEYS,
 };
 use dframework_session_store::{Outcome, StoreKey, Timestamp, Tombstone};
+use largest::Largest;
 pub(crate) use open::{open, over};
 use sqlx::{Arguments as _, error::BoxDynError, mysql::MySqlQueryResult};
 use std::{sync::atomic::Ordering, time::Duration};
@@ -31,6 +33,7 @@ pub(crate) struct MySql {
     end_owned: KeyLists,
     expired_keys: Sql,
     delete_expired: KeyLists,
+    largest: Largest,
 }
 
 impl Engine for MySql {
@@ -39,7 +42,7 @@ impl Engine for MySql {
     const DIALECT: Dialect =
         Dialect { quote: '`', places: Places::InOrder, among_keys: "IN (?0)", bytes: ("x'", "'") };
     const LANES: (u32, u32) = (2, 2);
-    const BEGIN: &'static str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; START TRANSACTION";
+    const BEGIN: &'static str = "START TRANSACTION";
     const SILENCE: Option<Duration> = Some(Duration::from_secs(1));
     /// It is told in whole seconds.
     const LEAST_LOCK_WAIT: Duration = Duration::from_secs(1);
@@ -67,6 +70,7 @@ impl Engine for MySql {
             delete_expired: lists(
                 "DELETE FROM {table} WHERE {key} IN (?0) AND expires_at + 0 <= ?2",
             ),
+            largest: Largest::default(),
         }
     }
 
@@ -92,15 +96,34 @@ impl Engine for MySql {
         failure::classify(error)
     }
 
+    fn check(&self, values: &[&Value<'_>]) -> Result<(), Failure> {
+        self.largest.check(values)
+    }
+
     /// What is too long for its column is refused, and not cut: an owner that was cut could be another one.
     async fn settle(table: &Table<Self>, connection: &mut Connection<Self>) -> Result<(), Failure> {
         let seconds = table.lock_wait.as_secs();
         let settings = format!(
             "SET SESSION innodb_lock_wait_timeout = {seconds}, lock_wait_timeout = {seconds}, \
-             sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES'); \
-             SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
+             sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')"
         );
-        script::<Self>(connection, settings).await
+        script::<Self>(connection, settings).await?;
+        Self::adopt(table, connection).await
+    }
+
+    async fn adopt(table: &Table<Self>, connection: &mut Connection<Self>) -> Result<(), Failure> {
+        script::<Self>(connection, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+            .await?;
+        table.engine.largest.learn(connection).await
+    }
+
+    /// On a connection that goes back to its pool after the call, the next transaction alone has its isolation.
+    async fn begin(table: &Table<Self>, connection: &mut Connection<Self>) -> Result<(), Failure> {
+        if let Source::Pool(_, Custody::Borrowed) = table.source {
+            let isolation = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED";
+            script::<Self>(connection, isolation).await?;
+        }
+        script::<Self>(connection, Self::BEGIN).await
     }
 
     async fn create_over(
@@ -137,25 +160,22 @@ impl Engine for MySql {
         }
     }
 
+    /// Whoever finds that others have deleted all of these leaves the rest to them: to look for more would be to wait
+    /// for them again and again.
     async fn delete_expired(
         table: &Table<Self>,
         connection: &mut Connection<Self>,
         now: Timestamp,
         limit: usize,
     ) -> Result<u64, Failure> {
-        loop {
-            let values = [Value::instant(now), Value::limit(limit)];
-            let found = keys(table, connection, &table.engine.expired_keys, &values).await?;
-            let mut deleted = 0;
-            for found in found.chunks(MOST_KEYS) {
-                let (sql, among) = table.engine.delete_expired.of(found);
-                deleted += table.execute(connection, sql, &[among, Value::instant(now)]).await?;
-            }
-            // Where others have deleted all of these, there may be more.
-            if deleted > 0 || found.is_empty() {
-                return Ok(deleted);
-            }
+        let values = [Value::instant(now), Value::limit(limit)];
+        let found = keys(table, connection, &table.engine.expired_keys, &values).await?;
+        let mut deleted = 0;
+        for found in found.chunks(MOST_KEYS) {
+            let (sql, among) = table.engine.delete_expired.of(found);
+            deleted += table.execute(connection, sql, &[among, Value::instant(now)]).await?;
         }
+        Ok(deleted)
     }
 
     async fn migrate(

@@ -70,8 +70,9 @@ impl Options {
     /// The lanes hold four connections of it, of SQLite three, for as long as the store is used. A pool that has no more
     /// than that is not emptied: there, a lane gives its connection back after each call.
     ///
-    /// Statements are prepared, as sqlx does it. Behind a pooler that cannot have that, open the store by its URL: see
-    /// [`SqlStore::open`].
+    /// Statements are prepared, as sqlx does it. A pool of PostgreSQL may lead to a pooler that cannot have that: a
+    /// connection of the store's own, made once with the pool's options, finds it out. Then every statement of the store is
+    /// one message, as by [`SqlStore::open`]. What the application itself asks of its pool is its own affair.
     ///
     /// # Errors
     ///

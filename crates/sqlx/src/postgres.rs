@@ -20,7 +20,7 @@ use crate::{
 use dframework_session_store::{Outcome, StoreKey, Timestamp, Tombstone, Version};
 pub(crate) use open::{open, over};
 use sqlx::{
-    Arguments as _,
+    Arguments as _, PgPool,
     error::BoxDynError,
     postgres::{PgQueryResult, Postgres as Db},
 };
@@ -111,10 +111,14 @@ impl Engine for Postgres {
     }
 
     async fn settle(table: &Table<Self>, connection: &mut Connection<Self>) -> Result<(), Failure> {
-        match table.manner {
+        match table.manner() {
             Manner::Prepared => open::remembers(connection).await,
             Manner::Whole => Ok(()),
         }
+    }
+
+    async fn examine(pool: &PgPool) -> Option<Manner> {
+        open::examine(pool).await
     }
 
     /// For this transaction alone, which is this message.

@@ -102,8 +102,8 @@ impl Engine for Sqlite {
     }
 
     /// The lane waits for locks itself, and looks now and then whether its caller still does.
-    async fn adopt(connection: &mut Connection<Self>, lock_wait: Duration) -> Result<(), Failure> {
-        let pragma = format!("PRAGMA busy_timeout = {}", lock_wait.as_millis());
+    async fn adopt(table: &Table<Self>, connection: &mut Connection<Self>) -> Result<(), Failure> {
+        let pragma = format!("PRAGMA busy_timeout = {}", table.lock_wait.as_millis());
         script::<Self>(connection, pragma).await
     }
 

@@ -22,7 +22,8 @@ pub(crate) trait Wire: Database {
         arguments: Option<Self::Arguments>,
     ) -> impl Future<Output = Result<Vec<Self::Row>, Error>> + Send;
 
-    /// Carries out statements without values, in one message.
+    /// Carries out statements without values, in one message. For MariaDB it is one statement: where that is killed
+    /// between two, it announces an answer to the second and never sends it.
     fn script(
         connection: &mut Self::Connection,
         sql: SqlStr,

@@ -67,7 +67,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Deletes up to `limit` records that had expired, and tombstones that may be forgotten, by `now`.
     ///
-    /// Returns how many were deleted: at least one, while there is one and `limit` is not 0.
+    /// Returns how many were deleted: at least one, while there is one and `limit` is not 0. None may also say that
+    /// others delete at this moment: one of them then deletes at least one, and is to go on.
     async fn delete_expired(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError>;
 
     /// Finds the record with this id. Tombstones are not found.

@@ -159,6 +159,27 @@ fn a_proxy_that_is_cut_closes_what_is_open_and_lets_others_in() {
 }
 
 #[test]
+fn a_proxy_cuts_or_holds_after_so_many_pieces() {
+    let Some((_server, proxy, mut client)) = behind_a_proxy() else { return };
+    proxy.hold_after(Direction::ToServer, 1);
+    ask(&mut client, "PING").unwrap();
+    assert!(!proxy.holds(Direction::ToServer));
+    client.write_all(b"PING\r\n").unwrap();
+    proxy.wait_until_held(Direction::ToServer);
+    assert!(proxy.holds(Direction::ToServer));
+    proxy.release(Direction::ToServer);
+    client.read_exact(&mut [0; 7]).unwrap();
+    proxy.cut_after(Direction::ToClient, 1);
+    ask(&mut client, "PING").unwrap();
+    assert!(proxy.awaits(Direction::ToClient));
+    ask(&mut client, "PING").unwrap_err();
+    assert!(!proxy.awaits(Direction::ToClient));
+    // The plan is carried out once.
+    connect(&proxy);
+    connect(&proxy);
+}
+
+#[test]
 fn a_proxy_that_refuses_keeps_what_is_open_and_lets_nobody_in() {
     let Some((_server, proxy, mut client)) = behind_a_proxy() else { return };
     proxy.refuse();

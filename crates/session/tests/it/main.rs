@@ -8,6 +8,7 @@ mod broken;
 mod broken_store;
 mod browser;
 mod claim;
+mod clocks;
 mod config;
 mod contract;
 mod cookies;

@@ -59,6 +59,49 @@ async fn it_deletes_a_few_hundred_at_a_time_until_nothing_is_left() {
     assert!((4..=6).contains(&sweeps(&store)));
 }
 
+/// Has the next call for a deletion take so long, and says how many records it deleted.
+async fn next_batch(store: &Probe, bench: &Bench, took: Duration) -> usize {
+    while store.waiting() == 0 {
+        pass(Duration::from_millis(500)).await;
+    }
+    let before = store.below().scan(None, usize::MAX).await.unwrap().len();
+    bench.clock.advance(took);
+    store.release();
+    yield_often().await;
+    before - store.below().scan(None, usize::MAX).await.unwrap().len()
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_deletes_fewer_at_a_time_where_the_store_is_slow_and_more_again_where_it_is_not() {
+    const SLOW: Duration = Duration::from_millis(600);
+    const FAST: Duration = Duration::from_millis(5);
+    let (store, bench) = in_a_probe();
+    leave_expired(&bench, 1_700).await;
+    store.fail_every(Verb::DeleteExpired, Fault::Held);
+    bench.sessions.start_sweeper();
+    let mut batches = Vec::new();
+    for took in [FAST, SLOW, SLOW, SLOW, SLOW, SLOW, SLOW, SLOW, FAST, FAST] {
+        batches.push(next_batch(&store, &bench, took).await);
+    }
+    assert_eq!(batches, [500, 500, 250, 125, 62, 31, 15, 10, 10, 12]);
+    // Neither fast nor slow.
+    batches.push(next_batch(&store, &bench, Duration::from_millis(200)).await);
+    assert_eq!(batches[10..], [14]);
+    for next in [14, 16, 19, 22, 25, 29] {
+        assert_eq!(next_batch(&store, &bench, FAST).await, next);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_deletes_fewer_after_a_call_that_was_not_answered() {
+    let (store, bench) = in_a_probe();
+    leave_expired(&bench, 1_000).await;
+    store.fail_next(Verb::DeleteExpired, Fault::Unavailable);
+    store.fail_every(Verb::DeleteExpired, Fault::Held);
+    bench.sessions.start_sweeper();
+    assert_eq!(next_batch(&store, &bench, Duration::ZERO).await, 250);
+}
+
 #[tokio::test(start_paused = true)]
 async fn it_sweeps_again_and_again() {
     let (store, bench) = in_a_probe();

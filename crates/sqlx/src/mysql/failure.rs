@@ -3,6 +3,9 @@
 use crate::failure::Failure;
 use sqlx::{Error, mysql::MySqlDatabaseError};
 
+pub(super) const TOO_LARGE: &str =
+    "does not take a message of that size: raise `max_allowed_packet`";
+
 /// The failure of a statement. A statement that the server refuses is undone, and so is one that it ends with its
 /// connection and says so.
 pub(super) fn classify(error: Error) -> Failure {
@@ -32,7 +35,7 @@ pub(super) fn classify(error: Error) -> Failure {
         1049 => "is not there",
         1044 | 1142 | 1143 | 1227 | 1370 => "does not let this user do that",
         1290 | 1792 | 1836 => "can only be read: it is a replica, or set so",
-        1153 | 1301 => "does not take a message of that size: raise `max_allowed_packet`",
+        1153 | 1301 => TOO_LARGE,
         1264 | 1366 | 1406 | 3819 | 4025 => "does not take such a record",
         _ => "refused",
     };

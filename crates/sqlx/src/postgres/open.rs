@@ -1,6 +1,9 @@
 //! Opens a database by its URL, and takes pools of the application.
 
-use super::{Postgres, failure::POOLER};
+use super::{
+    Postgres,
+    failure::{POOLER, classify},
+};
 use crate::{
     engine::{Connection, Manner, Source, Table, ask, lock_wait},
     failure::Failure,
@@ -8,8 +11,9 @@ use crate::{
     parameters,
 };
 use dframework_session_store::StoreError;
-use sqlx::{ConnectOptions, Error, PgPool, postgres::PgConnectOptions};
+use sqlx::{ConnectOptions, Connection as _, Error, PgPool, postgres::PgConnectOptions};
 use std::{str::FromStr, time::Duration};
+use tokio::sync::OnceCell;
 
 /// What sqlx reads of a URL.
 const PARAMETERS: &[&str] = &[
@@ -60,7 +64,7 @@ pub(crate) async fn open(
         Manner::Whole => options,
     };
     let mut made = Table::new(Source::Own(options), database, table, patience);
-    made.manner = manner;
+    made.manner = OnceCell::new_with(Some(manner));
     reach(&made).await?;
     Ok(made)
 }
@@ -89,6 +93,30 @@ fn limited(options: PgConnectOptions, patience: Duration) -> PgConnectOptions {
     let limits = [("lock_timeout", lock), ("statement_timeout", all)];
     let limits = limits.into_iter().filter(|(name, _)| !set.contains(name));
     options.options(limits).options([(REMEMBERED, "1")])
+}
+
+/// How statements are to go to a pool of the application, which may lead to a pooler: a connection of our own tells, as
+/// it does for those who open a store by its URL. `None` where there is none to be had.
+pub(super) async fn examine(pool: &PgPool) -> Option<Manner> {
+    let options = PgConnectOptions::clone(&pool.connect_options());
+    if !keeps_statements(&options) {
+        return Some(Manner::Whole);
+    }
+    let options = options.options([(REMEMBERED, "1")]).disable_statement_logging();
+    let examined = match options.connect().await.map_err(classify) {
+        Ok(mut connection) => {
+            let examined = remembers(&mut connection).await;
+            // Nobody waits for its end.
+            let _ = connection.close().await;
+            examined
+        }
+        Err(failure) => Err(failure),
+    };
+    match examined {
+        Ok(()) => Some(Manner::Prepared),
+        Err(Failure::Refused { why, .. }) if why == POOLER => Some(Manner::Whole),
+        Err(_) => None,
+    }
 }
 
 /// A setting that means nothing to PostgreSQL.

@@ -1,7 +1,7 @@
 //! Where a test keeps its sessions: a database of its own, on every engine that this machine has.
 
 use crate::support::{self, Folder};
-use ::servers::{Database, Engine, Server};
+use ::servers::{Database, Engine, Proxy, Server};
 use dframework_session_sqlx::{
     Options, Pool, SqlStore,
     sqlx::{
@@ -58,6 +58,16 @@ impl Home {
         match self {
             Self::Sqlite(folder) => folder.url(),
             Self::Postgres(database) | Self::MariaDb(database) => database.url(),
+        }
+    }
+
+    /// Where a client finds it behind a proxy.
+    pub(crate) fn url_through(&self, proxy: &Proxy) -> String {
+        match self {
+            Self::Sqlite(folder) => folder.url(),
+            Self::Postgres(database) | Self::MariaDb(database) => {
+                database.url_through(proxy.port())
+            }
         }
     }
 

@@ -152,6 +152,30 @@ async fn a_server_that_does_not_answer_is_not_waited_for_without_end() {
     }
 }
 
+#[tokio::test]
+async fn a_server_that_falls_silent_while_a_connection_is_made_is_not_waited_for_without_end() {
+    for engine in ENGINES {
+        let Some(server) = Server::shared(engine) else { continue };
+        let (proxy, database) = (Proxy::to(server.port()), server.database());
+        let options = SqlStore::options().busy_timeout(Duration::from_millis(300));
+        let mut answers = 0;
+        loop {
+            proxy.hold_after(Direction::ToClient, answers);
+            let url = database.url_through(proxy.port());
+            let opening = options.clone().open(&url);
+            let opened = tokio::time::timeout(Duration::from_mins(1), opening).await;
+            match opened.expect("it is not waited for without end") {
+                Ok(_) => break,
+                Err(error) => says_that_nothing_was_done(&error, "cannot be reached in time"),
+            }
+            proxy.cut();
+            proxy.release(Direction::ToClient);
+            answers += 1;
+        }
+        assert!(answers >= 3, "{engine:?}: {answers}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_was_killed_serves_again_when_it_is_back() {
     for engine in ENGINES {

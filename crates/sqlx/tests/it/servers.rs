@@ -5,7 +5,7 @@ use crate::{
     support::{LATER, at, bytes, in_full, key, make, save},
 };
 use ::servers::{Direction, Engine, Proxy, Server};
-use dframework_session_sqlx::SqlStore;
+use dframework_session_sqlx::{SqlStore, sqlx::postgres::PgPoolOptions};
 use dframework_session_store::{Store, StoreError, testing::cases};
 use std::net::TcpListener;
 
@@ -177,6 +177,28 @@ async fn the_contract_holds_behind_a_pooler() {
     }
     // Whoever forgets the parameter is told of it.
     says(&refused(&url).await, "?statement-cache-capacity=0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_contract_holds_on_a_pool_of_the_application_behind_a_pooler() {
+    let Some(server) = Server::shared(Engine::Postgres) else { return };
+    let (Some(usual), Some(forgetful)) = (server.bouncer(), server.forgetful_bouncer()) else {
+        return;
+    };
+    // Nothing is said to the store of the pooler; it is found, or known by what the pool was told.
+    for (bouncer, parameters, connections) in
+        [(&usual, "", 10), (&usual, "?statement-cache-capacity=0", 10), (&forgetful, "", 2)]
+    {
+        let database = server.database();
+        let url = database.url_through(bouncer.port()) + parameters;
+        for (number, case) in cases().into_iter().enumerate() {
+            let pool = PgPoolOptions::new().max_connections(connections);
+            let pool = pool.connect_lazy(&url).unwrap();
+            let store = SqlStore::options().table(format!("sessions_{number}")).over(pool).unwrap();
+            store.migrate().await.unwrap();
+            assert_eq!(case.run(store).await, Ok(()), "{connections} {parameters}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -245,6 +245,40 @@ async fn a_batch_that_a_lane_has_taken_is_whole_though_callers_go() {
     }
 }
 
+#[tokio::test]
+async fn what_has_waited_for_others_of_its_batch_until_its_time_was_over_is_not_begun() {
+    let Some(home) = Home::postgres() else { return };
+    drop(with_forty(&home, LONG).await);
+    let options = SqlStore::options().busy_timeout(Duration::from_secs(1));
+    let store = options.open(&home.url()).await.unwrap();
+    for _ in 0..4 {
+        store.end(&key(255), NOW).await.unwrap();
+    }
+    let mut other = home.connect().await;
+    // It holds the rows of the saves, and not those of the ends.
+    other.run("BEGIN; UPDATE sessions SET version = version WHERE get_byte(key, 0) < 20").await;
+    let saves = (0..20).map(|number| {
+        let store = &store;
+        async move { save(store, key(number), 1, b"other").await.map(drop) }
+    });
+    let mut calls = wait(saves).await;
+    let ends = (20..40).map(|number| {
+        let store = &store;
+        async move { store.end(&key(number), LATER).await.map(drop) }
+    });
+    calls.append(&mut wait(ends).await);
+    for (number, answer) in (0..40).zip(all(calls).await) {
+        let error = answer.expect_err("it is too late");
+        let said = in_full(&error);
+        let why =
+            if number < 20 { "is locked by somebody else" } else { "was busy with other calls" };
+        assert!(said.contains(why) && !error.outcome_is_unknown(), "{number}: {said}");
+        assert_eq!(bytes(&store, key(number)).await.as_deref(), Some(&b"bytes"[..]), "{number}");
+    }
+    other.run("ROLLBACK").await;
+    assert!(store.end(&key(20), LATER).await.unwrap());
+}
+
 /// A store through a proxy, whose connections are open, and a record at each of the keys 0 to 39.
 async fn behind_a_proxy(engine: Engine) -> Option<(Home, Proxy, SqlStore)> {
     let server = Server::shared(engine)?;
@@ -291,6 +325,57 @@ async fn of_a_batch_whose_answer_is_lost_nobody_is_told_that_it_was_done_or_not(
         proxy.release(Direction::ToClient);
         proxy.accept();
         make(&store, key(100), b"new").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_batch_is_whole_though_callers_go_before_any_of_its_answers() {
+    for engine in [Engine::Postgres, Engine::MariaDb] {
+        let Some((home, proxy, store)) = behind_a_proxy(engine).await else { continue };
+        let reader = home.store().await;
+        let mut was_done_before_it_was_answered = false;
+        for version in 1.. {
+            // The answers of the server: to what is prepared, to each statement, to COMMIT.
+            proxy.hold_after(Direction::ToClient, version - 1);
+            let bytes_now = version.to_be_bytes();
+            let saves = (0..20).map(|number| save(&store, key(number), version, &bytes_now));
+            let mut saving = wait(saves).await;
+            let is_held = until_held_or_answered(&proxy, &mut saving[19]).await;
+            if is_held {
+                let stored = bytes(&reader, key(19)).await.unwrap();
+                was_done_before_it_was_answered |= stored == bytes_now;
+                // Half of the callers go.
+                saving.truncate(10);
+                proxy.release(Direction::ToClient);
+            } else {
+                saving.truncate(19);
+            }
+            for saved in all(saving).await {
+                assert_eq!(saved.unwrap(), Outcome::Committed(Version(version + 1)), "{engine:?}");
+            }
+            for number in 0..20 {
+                let stored = bytes(&reader, key(number)).await;
+                assert_eq!(stored.as_deref(), Some(&bytes_now[..]), "{engine:?} {number}");
+            }
+            if !is_held {
+                break;
+            }
+        }
+        assert!(was_done_before_it_was_answered, "{engine:?}: the last answer was held too");
+    }
+}
+
+/// Whether the proxy holds an answer before this call has got its own.
+async fn until_held_or_answered<T>(
+    proxy: &Proxy,
+    call: &mut Pin<Box<dyn Future<Output = T> + Send + '_>>,
+) -> bool {
+    loop {
+        let answered = poll_fn(|context| Poll::Ready(call.as_mut().poll(context).is_ready())).await;
+        if answered || proxy.holds(Direction::ToClient) {
+            return !answered;
+        }
+        tokio::task::yield_now().await;
     }
 }
 
@@ -367,7 +452,7 @@ async fn batches_at_the_same_rows_never_wait_for_each_other_in_a_circle() {
 }
 
 /// Waits until this many connections of a server wait for a row. Nothing here runs for a minute.
-async fn until_some_wait(home: &Home, many: usize) {
+pub(crate) async fn until_some_wait(home: &Home, many: usize) {
     let look = match home {
         Home::Postgres(_) => {
             "SELECT pid::text FROM pg_stat_activity \
@@ -428,7 +513,7 @@ async fn batches_of_two_processes_take_their_rows_in_one_order() {
 }
 
 /// How often calls have waited for each other in a circle.
-fn circles(server: &Server, engine: Engine) -> String {
+pub(crate) fn circles(server: &Server, engine: Engine) -> String {
     match engine {
         Engine::Postgres => server.log().matches("deadlock detected").count().to_string(),
         _ => server.ask(
