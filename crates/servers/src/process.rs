@@ -137,6 +137,25 @@ pub(crate) fn all_in(folder: &Path) -> Vec<u32> {
     ids.filter(is_in).collect()
 }
 
+/// Pauses every process that is at home in this folder, and waits until each stands still.
+pub(crate) fn pause_all_in(folder: &Path) {
+    poll(|| {
+        let runs = |process: &u32| !stands_still(*process);
+        let running: Vec<u32> = all_in(folder).into_iter().filter(runs).collect();
+        for process in &running {
+            Signal::Pause.send(*process);
+        }
+        running.is_empty().then_some(())
+    });
+}
+
+/// Whether a process is stopped, or has ended.
+fn stands_still(process: u32) -> bool {
+    let Ok(stat) = fs::read_to_string(format!("/proc/{process}/stat")) else { return true };
+    // The name before the state is in parentheses, and may hold any.
+    stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with(['T', 'Z', 'X']))
+}
+
 /// Ends every process that is at home in this folder, and waits until none is left.
 pub(crate) fn end_all_in(folder: &Path) {
     poll(|| {

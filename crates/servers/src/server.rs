@@ -230,9 +230,7 @@ impl Server {
         self.place.enter(State::Paused);
         // First what would start others.
         Signal::Pause.send(self.process());
-        for process in process::all_in(self.folder()) {
-            Signal::Pause.send(process);
-        }
+        process::pause_all_in(self.folder());
     }
 
     /// Lets it go on.

@@ -21,11 +21,7 @@ impl<S: Store + Clone> Two<S> {
         let bench = |store: S| {
             let clock = Clock::manual();
             let config = Config::new().clock(clock.clone());
-            Bench {
-                driver: "store",
-                sessions: Sessions::from_store(store, &config).unwrap(),
-                clock,
-            }
+            Bench::new("store", Sessions::from_store(store, &config).unwrap(), clock)
         };
         let (behind, ahead) = (bench(store.clone()), bench(store.clone()));
         ahead.clock.advance(by);
