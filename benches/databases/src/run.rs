@@ -7,6 +7,7 @@ use measuring::{
 };
 use std::{
     error::Error,
+    fmt::Write,
     fs,
     path::{Path, PathBuf},
 };
@@ -29,21 +30,24 @@ impl Run {
         chosen: impl Fn(Kind) -> bool,
         mut measure: impl FnMut(&Place) -> Result<(), Box<dyn Error>>,
     ) -> Result<String, Box<dyn Error>> {
-        let mut versions = Vec::new();
+        let (mut versions, mut missing) = (Vec::new(), String::new());
         for kind in self.databases.iter().copied().filter(|kind| chosen(*kind)) {
-            eprintln!("  {} ...", kind.word());
+            let word = kind.word();
+            eprintln!("  {word} ...");
             match Place::new(kind, &self.folder) {
                 Ok(place) => {
                     versions.push(place.version());
                     measure(&place)?;
                 }
                 Err(package) => {
-                    let word = kind.word();
-                    versions.push(format!("{word} not: the package `{package}` is missing here"));
+                    write!(missing, " Not on {word}: the package `{package}` is missing here.")?;
                 }
             }
         }
-        Ok(format!("Measured on {}.", versions.join(", ")))
+        if versions.is_empty() {
+            return Err(format!("nothing can be measured.{missing}").into());
+        }
+        Ok(format!("Measured on {}.{missing}", versions.join(", ")))
     }
 
     /// Draws, and gives the lines that show it.
