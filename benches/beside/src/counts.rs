@@ -2,12 +2,15 @@
 
 use crate::{
     libraries::{Asked, Framework, Library},
-    plot::{self, Bar},
-    results::{self, Result},
+    run::{Result, Run, ratio},
 };
 use applications::{Application, asked::Case, axum};
-use measuring::count::{self, Count};
-use std::{fmt::Write, fs, str::FromStr};
+use measuring::{
+    count::{self, Count},
+    median,
+    plot::{Bar, Group},
+};
+use std::{collections::BTreeMap, fmt::Write, str::FromStr, time::Instant};
 
 /// Sessions that there are.
 const SESSIONS: usize = 1_000;
@@ -63,9 +66,17 @@ fn run_application(application: &dyn Application, requests: usize) {
     });
 }
 
-/// What a layer of axum costs that does nothing.
-pub(crate) fn layer() -> Count {
-    count::request(&["layer"]) - count::request(&["bare"])
+/// The time of a request that a layer takes, in nanoseconds.
+#[expect(clippy::cast_possible_truncation, reason = "there are fewer than 2^63")]
+pub(crate) fn layer_nanos(turns: usize) -> i64 {
+    const REQUESTS: u32 = 20_000;
+    let (layer, bare) = (axum::layer(), axum::bare());
+    let time = |application: &dyn Application| {
+        let begun = Instant::now();
+        run_application(application, REQUESTS as usize);
+        begun.elapsed().as_secs_f64() * 1e9 / f64::from(REQUESTS)
+    };
+    median((0..turns).map(|_| time(&*layer) - time(&*bare))).round() as i64
 }
 
 /// Prints what the instructions of a case are spent on, by function.
@@ -87,54 +98,48 @@ pub(crate) fn run(library: Library, sessions: Sessions, case: Case, requests: us
     });
 }
 
-/// What a request of this case costs above the same request without sessions.
-pub(crate) fn overhead(library: Library, case: Case) -> Count {
-    let count =
-        |sessions: Sessions| count::request(&[library.word(), sessions.word(), case.word()]);
-    count(Sessions::With) - count(Sessions::Without)
+/// What requests cost above the same without sessions.
+pub(crate) fn overheads(requests: &[(Library, Case)]) -> Vec<Count> {
+    let words = |(library, case): &(Library, Case)| {
+        [Sessions::With, Sessions::Without].map(|one| vec![library.word(), one.word(), case.word()])
+    };
+    let words: Vec<_> = requests.iter().flat_map(words).collect();
+    count::requests(&words).chunks(2).map(|pair| pair[0] - pair[1]).collect()
 }
 
 /// The table of all libraries, and a plot beside it.
-pub(crate) fn table() -> Result<String> {
+pub(crate) fn table(run: &Run) -> Result<String> {
     let mut text = String::new();
-    let mut bars = Vec::new();
     for framework in [Framework::Axum, Framework::Actix] {
+        let libraries = || Library::ALL.into_iter().filter(|one| one.framework() == framework);
+        let cases = run.cases().iter();
+        let requests: Vec<_> =
+            cases.flat_map(|case| libraries().map(|library| (library, *case))).collect();
+        let counts = overheads(&requests);
         writeln!(text, "Above bare {}:\n", framework.title())?;
         text.push_str("| request | library | instructions | to ours | allocations | bytes |\n");
         text.push_str("|---|---|---:|---:|---:|---:|\n");
-        for case in Case::ALL {
-            let mut ours = [None; 2];
-            for library in Library::ALL.into_iter().filter(|one| one.framework() == framework) {
-                let Count { instructions, in_allocator, allocations, bytes } =
-                    overhead(library, case);
-                let instructions = instructions + in_allocator;
-                // What is kept is compared with what is kept, and cookies with cookies.
-                let ours = &mut ours[usize::from(library.keeps_sessions())];
-                let ratio = ratio(instructions, *ours.get_or_insert(instructions));
-                let (case_title, title) = (case.title(), library.title());
-                writeln!(
-                    text,
-                    "| {case_title} | {title} | {instructions} | {ratio} | {allocations:.1} | {bytes} |"
-                )?;
-                if case == Case::ReadAndWrite && framework == Framework::Axum {
-                    bars.push(Bar::new(title, instructions));
-                }
+        let mut bars = Vec::new();
+        let mut ours = BTreeMap::new();
+        for ((library, case), count) in requests.into_iter().zip(counts) {
+            let (instructions, Count { allocations, bytes, .. }) = (count.all(), count);
+            // What is kept is compared with what is kept, and cookies with cookies.
+            let ours = *ours.entry((case, library.keeps_sessions())).or_insert(instructions);
+            let (ratio, title) = (ratio(instructions, ours), library.title());
+            let case_title = case.title();
+            writeln!(
+                text,
+                "| {case_title} | {title} | {instructions} | {ratio} | {allocations:.1} | {bytes} |"
+            )?;
+            if case == Case::ReadAndWrite {
+                bars.push(Bar::new(title, instructions));
             }
+        }
+        if framework == Framework::Axum {
+            let title = "Instructions of a request that reads and writes, above bare axum";
+            text.push_str(&run.draw("instructions", title, &[Group::new("", bars)])?);
         }
         text.push('\n');
     }
-    let title = "Instructions of a request that reads and writes, above bare axum";
-    fs::write(results::folder().join("instructions.svg"), plot::bars(title, &bars))?;
-    text.push_str("![instructions of a request that reads and writes](instructions.svg)\n");
     Ok(text)
-}
-
-/// How many times ours it is.
-#[expect(clippy::cast_precision_loss, reason = "there are fewer than 2^52")]
-pub(crate) fn ratio(theirs: i64, ours: i64) -> String {
-    if ours <= 0 || theirs <= 0 {
-        String::new()
-    } else {
-        format!("{:.1}", theirs as f64 / ours as f64)
-    }
 }

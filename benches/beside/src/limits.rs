@@ -1,237 +1,23 @@
 //! The limit: what the parts cost that no library can do without, counted and timed by themselves.
 
+mod parts;
+
+pub(crate) use parts::Part;
+
 use crate::{
-    counts::{self, ratio},
+    counts,
     libraries::Library,
-    results::Result,
-};
-use aes_gcm::{
-    Aes256Gcm, Nonce, Tag,
-    aead::{AeadInOut, KeyInit, array::Array},
+    run::{Result, Run, ratio},
+    times,
 };
 use applications::asked::Case;
 use measuring::{
     count::{self, Count},
     median,
+    plot::{Bar, Group},
 };
-use std::{
-    collections::{BTreeMap, HashMap},
-    fmt::Write,
-    hint::black_box,
-    str::FromStr,
-    sync::{Arc, Mutex},
-    time::Instant,
-};
-use xaes_256_gcm::Xaes256Gcm;
-
-/// How long a session of six values is, with what names them.
-const PAYLOAD: usize = 352;
-
-/// Something that has to be done.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Part {
-    /// What the others have around them.
-    Nothing,
-    AesSeal,
-    AesOpen,
-    XaesSeal,
-    XaesOpen,
-    EncodeToken,
-    DecodeToken,
-    Encode,
-    Decode,
-    LookUp,
-    Random,
-    ReadJson,
-    Clock,
-}
-
-impl Part {
-    pub(crate) const ALL: [Self; 12] = [
-        Self::AesSeal,
-        Self::AesOpen,
-        Self::XaesSeal,
-        Self::XaesOpen,
-        Self::Encode,
-        Self::Decode,
-        Self::EncodeToken,
-        Self::DecodeToken,
-        Self::LookUp,
-        Self::Random,
-        Self::ReadJson,
-        Self::Clock,
-    ];
-
-    /// The word for it on the command line.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Nothing => "nothing",
-            Self::AesSeal => "aes-seal",
-            Self::AesOpen => "aes-open",
-            Self::XaesSeal => "xaes-seal",
-            Self::XaesOpen => "xaes-open",
-            Self::EncodeToken => "encode-token",
-            Self::DecodeToken => "decode-token",
-            Self::Encode => "encode",
-            Self::Decode => "decode",
-            Self::LookUp => "look-up",
-            Self::Random => "random",
-            Self::ReadJson => "read-json",
-            Self::Clock => "clock",
-        }
-    }
-
-    pub(crate) fn title(self) -> &'static str {
-        match self {
-            Self::Nothing => "nothing",
-            Self::AesSeal => "AES-256-GCM: seal 352 bytes, the key ready",
-            Self::AesOpen => "AES-256-GCM: open them",
-            Self::XaesSeal => "XAES-256-GCM: seal them, with a key of their own",
-            Self::XaesOpen => "XAES-256-GCM: open them",
-            Self::Encode => "base64url: write 392 bytes",
-            Self::Decode => "base64url: read them",
-            Self::EncodeToken => "base64url: write a token of 32 bytes",
-            Self::DecodeToken => "base64url: read it",
-            Self::LookUp => "look one of 100,000 sessions up, behind a lock",
-            Self::Random => "24 random bytes of the operating system",
-            Self::ReadJson => "a text of 21 letters from its JSON",
-            Self::Clock => "the time",
-        }
-    }
-}
-
-impl FromStr for Part {
-    type Err = String;
-
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        let mut all = Self::ALL.into_iter().chain([Self::Nothing]);
-        all.find(|part| part.word() == word).ok_or_else(|| format!("{word:?} is no part"))
-    }
-}
-
-/// What the parts work on.
-struct Parts {
-    aes: Aes256Gcm,
-    xaes: Xaes256Gcm,
-    payload: Vec<u8>,
-    sealed: Vec<u8>,
-    tag: Tag,
-    xaes_sealed: Vec<u8>,
-    xaes_tag: Tag,
-    text: String,
-    token_text: String,
-    map: Mutex<HashMap<[u8; 32], Arc<[u8]>>>,
-    keys: Vec<[u8; 32]>,
-}
-
-const TOKEN: [u8; 32] = [0xa7; 32];
-
-impl Parts {
-    fn new() -> Self {
-        let key = [7_u8; 32];
-        let aes = Aes256Gcm::new(&Array(key));
-        let xaes = Xaes256Gcm::new(&Array(key));
-        let payload: Vec<u8> = (b' '..b'z').cycle().take(PAYLOAD).collect();
-        let (mut sealed, mut xaes_sealed) = (payload.clone(), payload.clone());
-        let tag = aes.encrypt_inout_detached(&Nonce::default(), b"head", (&mut *sealed).into());
-        let xaes_tag =
-            xaes.encrypt_inout_detached(&Array([9; 24]), b"head", (&mut *xaes_sealed).into());
-        let keys: Vec<[u8; 32]> = (0..100_000_u64).map(key_of).collect();
-        let record: Arc<[u8]> = payload.clone().into();
-        Self {
-            aes,
-            xaes,
-            sealed,
-            tag: tag.expect("it is short enough"),
-            xaes_sealed,
-            xaes_tag: xaes_tag.expect("it is short enough"),
-            text: base64_simd::URL_SAFE_NO_PAD.encode_to_string([&*payload, &[5; 40]].concat()),
-            token_text: base64_simd::URL_SAFE_NO_PAD.encode_to_string(TOKEN),
-            map: Mutex::new(keys.iter().map(|key| (*key, record.clone())).collect()),
-            keys,
-            payload,
-        }
-    }
-
-    fn carry_out(&self, part: Part, number: usize) {
-        let mut buffer = [0; 600];
-        match part {
-            Part::Nothing => {
-                buffer[..PAYLOAD].copy_from_slice(&self.payload);
-            }
-            Part::AesSeal => {
-                buffer[..PAYLOAD].copy_from_slice(&self.payload);
-                let message = (&mut buffer[..PAYLOAD]).into();
-                black_box(self.aes.encrypt_inout_detached(&Nonce::default(), b"head", message))
-                    .expect("it is short enough");
-            }
-            Part::AesOpen => {
-                buffer[..PAYLOAD].copy_from_slice(&self.sealed);
-                let message = (&mut buffer[..PAYLOAD]).into();
-                self.aes
-                    .decrypt_inout_detached(&Nonce::default(), b"head", message, &self.tag)
-                    .expect("it was sealed so");
-            }
-            Part::XaesSeal => {
-                buffer[..PAYLOAD].copy_from_slice(&self.payload);
-                let message = (&mut buffer[..PAYLOAD]).into();
-                black_box(self.xaes.encrypt_inout_detached(&Array([9; 24]), b"head", message))
-                    .expect("it is short enough");
-            }
-            Part::XaesOpen => {
-                buffer[..PAYLOAD].copy_from_slice(&self.xaes_sealed);
-                let message = (&mut buffer[..PAYLOAD]).into();
-                self.xaes
-                    .decrypt_inout_detached(&Array([9; 24]), b"head", message, &self.xaes_tag)
-                    .expect("it was sealed so");
-            }
-            Part::Encode => {
-                let out = base64_simd::AsOut::as_out(&mut buffer[..]);
-                black_box(base64_simd::URL_SAFE_NO_PAD.encode(&self.xaes_sealed, out));
-            }
-            Part::Decode => {
-                let out = base64_simd::AsOut::as_out(&mut buffer[..]);
-                black_box(base64_simd::URL_SAFE_NO_PAD.decode(self.text.as_bytes(), out))
-                    .expect("it was encoded so");
-            }
-            Part::EncodeToken => {
-                let out = base64_simd::AsOut::as_out(&mut buffer[..]);
-                black_box(base64_simd::URL_SAFE_NO_PAD.encode(&TOKEN, out));
-            }
-            Part::DecodeToken => {
-                let out = base64_simd::AsOut::as_out(&mut buffer[..]);
-                black_box(base64_simd::URL_SAFE_NO_PAD.decode(self.token_text.as_bytes(), out))
-                    .expect("it was encoded so");
-            }
-            Part::LookUp => {
-                let key = &self.keys[number * 7_919 % self.keys.len()];
-                black_box(self.map.lock().expect("nobody panics").get(key).cloned());
-            }
-            Part::Random => getrandom::fill(&mut buffer[..24]).expect("the system has some"),
-            Part::ReadJson => {
-                let text: String =
-                    serde_json::from_str(black_box("\"a visitor of the shop\"")).expect("a text");
-                black_box(text);
-            }
-            Part::Clock => {
-                black_box(std::time::SystemTime::now());
-            }
-        }
-        black_box(&mut buffer);
-    }
-}
-
-/// A key that looks as random as they are.
-fn key_of(number: u64) -> [u8; 32] {
-    let mut key = [0; 32];
-    for (place, salt) in key.chunks_exact_mut(8).zip(1..) {
-        let mixed = (number ^ (salt << 40)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        place.copy_from_slice(
-            &mixed.rotate_left(31).wrapping_mul(0xbf58_476d_1ce4_e5b9).to_le_bytes(),
-        );
-    }
-    key
-}
+use parts::Parts;
+use std::{collections::BTreeMap, fmt::Write, time::Instant};
 
 /// Does it so often.
 pub(crate) fn run(part: Part, times: usize) {
@@ -239,14 +25,19 @@ pub(crate) fn run(part: Part, times: usize) {
     (0..times).for_each(|number| parts.carry_out(part, number));
 }
 
-/// Instructions and allocations.
-fn count(part: Part) -> Count {
-    let count = |part: Part| count::request(&["limit", part.word()]);
-    count(part) - count(Part::Nothing)
+/// Instructions and allocations of the parts in their order, and of a layer of axum that does nothing.
+fn counted() -> (Vec<Count>, Count) {
+    let all = [Part::Nothing].into_iter().chain(Part::ALL);
+    let words = all.map(|part| vec!["limit", part.word()]);
+    let words: Vec<_> = words.chain([vec!["bare"], vec!["layer"]]).collect();
+    let counts = count::requests(&words);
+    let parts = counts[1..=Part::ALL.len()].iter().map(|count| *count - counts[0]).collect();
+    (parts, counts[words.len() - 1] - counts[words.len() - 2])
 }
 
 /// Nanoseconds, of the parts in their order.
-fn times() -> Vec<f64> {
+#[expect(clippy::cast_possible_truncation, reason = "there are fewer than 2^63")]
+fn nanoseconds(turns: usize) -> Vec<i64> {
     const TIMES: u32 = 20_000;
     let parts = Parts::new();
     let time = |part: Part| {
@@ -254,56 +45,103 @@ fn times() -> Vec<f64> {
         (0..TIMES as usize).for_each(|number| parts.carry_out(part, number));
         begun.elapsed().as_secs_f64() * 1e9 / f64::from(TIMES)
     };
-    let rounds: Vec<Vec<f64>> = (0..15)
+    let rounds: Vec<Vec<f64>> = (0..turns)
         .map(|_| {
             let nothing = time(Part::Nothing);
             Part::ALL.iter().map(|part| (time(*part) - nothing).max(0.0)).collect()
         })
         .collect();
-    let middle = |place: usize| median(rounds.iter().map(|round| round[place]));
+    let middle = |place: usize| median(rounds.iter().map(|round| round[place])).round() as i64;
     (0..Part::ALL.len()).map(middle).collect()
 }
 
+/// What a part costs.
+#[derive(Clone, Copy)]
+struct Cost {
+    instructions: i64,
+    nanos: i64,
+}
+
+/// The costs of all parts, by their words.
+type Costs = BTreeMap<&'static str, Cost>;
+
+/// The word of what is not a part of ours: what axum takes for having a layer.
+const LAYER: &str = "layer";
+
+/// What requests cannot do without, besides a layer.
+const SUMS: [(Library, Case, &[&str]); 10] = [
+    (Library::Memory, Case::Unused, &[]),
+    (Library::Memory, Case::UnusedWithCookie, &[]),
+    (Library::Memory, Case::Read, &["decode-token", "look-up", "clock", "read-json"]),
+    (
+        Library::Memory,
+        Case::ReadAndWrite,
+        &["decode-token", "look-up", "clock", "read-json", "look-up"],
+    ),
+    (Library::Memory, Case::New, &["random", "encode-token", "look-up", "clock"]),
+    (Library::Stealth, Case::Unused, &[]),
+    (Library::Stealth, Case::UnusedWithCookie, &[]),
+    (Library::Stealth, Case::Read, &["decode", "xaes-open", "clock", "read-json"]),
+    (
+        Library::Stealth,
+        Case::ReadAndWrite,
+        &["decode", "xaes-open", "clock", "read-json", "random", "xaes-seal", "encode"],
+    ),
+    (Library::Stealth, Case::New, &["clock", "random", "xaes-seal", "encode"]),
+];
+
 /// The table of the parts, and each request against the sum of its parts.
-pub(crate) fn table() -> Result<String> {
+pub(crate) fn table(run: &Run) -> Result<String> {
     let mut text = String::from(
         "What no library can do without, each by itself:\n\n\
          | part | instructions | allocations | nanoseconds |\n|---|---:|---:|---:|\n",
     );
-    let mut parts: BTreeMap<&str, i64> = BTreeMap::new();
-    for (part, nanos) in Part::ALL.into_iter().zip(times()) {
-        let Count { instructions, in_allocator, allocations, .. } = count(part);
-        let instructions = instructions + in_allocator;
-        parts.insert(part.word(), instructions);
-        writeln!(text, "| {} | {instructions} | {allocations:.1} | {nanos:.0} |", part.title())?;
+    let turns = run.effort.turns(15);
+    let mut costs = Costs::new();
+    let (counts, layer) = counted();
+    for ((part, count), nanos) in Part::ALL.into_iter().zip(counts).zip(nanoseconds(turns)) {
+        let (title, instructions, allocations) = (part.title(), count.all(), count.allocations);
+        writeln!(text, "| {title} | {instructions} | {allocations:.1} | {nanos} |")?;
+        costs.insert(part.word(), Cost { instructions, nanos });
     }
-    let layer = counts::layer();
-    let layer = layer.instructions + layer.in_allocator;
-    writeln!(text, "| axum: a layer that does nothing | {layer} | | |")?;
-    text.push_str(
-        "\nEach request against the sum of those that it cannot do without, in instructions:\n\n",
-    );
-    text.push_str("| request | parts | sum | ours | to the sum |\n|---|---|---:|---:|---:|\n");
-    let sums: [(Library, Case, &[&str]); 6] = [
-        (Library::Memory, Case::UnusedWithCookie, &[]),
-        (Library::Memory, Case::Read, &["decode-token", "look-up", "clock", "read-json"]),
-        (Library::Memory, Case::New, &["random", "encode-token", "look-up", "clock"]),
-        (Library::Stealth, Case::Read, &["decode", "xaes-open", "clock", "read-json"]),
-        (
-            Library::Stealth,
-            Case::ReadAndWrite,
-            &["decode", "xaes-open", "clock", "read-json", "random", "xaes-seal", "encode"],
-        ),
-        (Library::Stealth, Case::New, &["clock", "random", "xaes-seal", "encode"]),
-    ];
-    for (library, case, words) in sums {
-        let sum = layer + words.iter().map(|word| parts[word]).sum::<i64>();
-        let count = counts::overhead(library, case);
-        let ours = count.instructions + count.in_allocator;
-        let parts = ["layer"].iter().chain(words).copied().collect::<Vec<_>>().join(", ");
-        let (title, ratio) = (case.title(), ratio(ours, sum));
-        let driver = library.word();
-        writeln!(text, "| {driver}: {title} | {parts} | {sum} | {ours} | {ratio} |")?;
-    }
+    let layer = Cost { instructions: layer.all(), nanos: counts::layer_nanos(turns).max(0) };
+    let Cost { instructions, nanos } = layer;
+    writeln!(text, "| axum: a layer that does nothing | {instructions} | | {nanos} |")?;
+    costs.insert(LAYER, layer);
+    write_sums(&mut text, run, &costs)?;
     Ok(text)
+}
+
+fn write_sums(text: &mut String, run: &Run, costs: &Costs) -> Result<()> {
+    text.push_str(
+        "\nEach request against the sum of those that it cannot do without, on axum:\n\n\
+         | request | parts | instructions | ours | to the sum | nanoseconds | ours | to the sum |\n\
+         |---|---|---:|---:|---:|---:|---:|---:|\n",
+    );
+    let requests = SUMS.map(|(library, case, _)| (library, case));
+    let counts = counts::overheads(&requests);
+    let mut nanos = BTreeMap::new();
+    for library in [Library::Memory, Library::Stealth] {
+        nanos.insert(library, times::overheads(run, library)?);
+    }
+    let mut groups = Vec::new();
+    for ((library, case, words), count) in SUMS.into_iter().zip(counts) {
+        let words = || [LAYER].into_iter().chain(words.iter().copied());
+        let sum: i64 = words().map(|word| costs[word].instructions).sum();
+        let sum_nanos: i64 = words().map(|word| costs[word].nanos).sum();
+        let (ours, ours_nanos) = (count.all(), nanos[&library][&case]);
+        let title = format!("{}: {}", library.word(), case.title());
+        writeln!(
+            text,
+            "| {title} | {} | {sum} | {ours} | {} | {sum_nanos} | {ours_nanos} | {} |",
+            words().collect::<Vec<_>>().join(", "),
+            ratio(ours, sum),
+            ratio(ours_nanos, sum_nanos),
+        )?;
+        let bars =
+            vec![Bar::new("dframework-session", ours), Bar::new("the sum of its parts", sum)];
+        groups.push(Group::new(&title, bars));
+    }
+    text.push_str(&run.draw("limits", "Instructions of a request and of its parts", &groups)?);
+    Ok(())
 }

@@ -1,19 +1,24 @@
 //! Sessions of this library beside those of its peers and beside the limit, in one run on one machine.
 //!
 //! ```text
-//! beside [PART ...]   measures counts, times, memory, limits, sockets, databases, or all, into RESULTS.md
+//! beside [quick|full] [into FOLDER] [PART ...]    measures parts, or all, into RESULTS.md and plots beside it
 //! beside profile LIBRARY CASE                     what the instructions are spent on, by function
 //! beside run LIBRARY with|without CASE REQUESTS   answers requests under valgrind
 //! beside run limit PART TIMES                     does a part of what no library can do without
 //! beside serve LIBRARY with|without SESSIONS      answers requests in turns
 //! beside listen LIBRARY with|without FILE         answers requests over a socket
 //! ```
+//!
+//! The parts are counts, times, memory, limits, sockets and databases, and of the last by themselves requests, growth,
+//! payload and conflicts. `quick` only tries whether all works, and leaves the results as they are.
 
 mod counts;
 mod libraries;
 mod limits;
-mod plot;
+mod machine;
 mod results;
+mod run;
+mod section;
 mod sockets;
 mod times;
 
@@ -36,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["listen", library, sessions, file] => {
             sockets::listen(library.parse()?, sessions.parse()?, Path::new(file))?;
         }
-        _ => results::run(&words)?,
+        _ => run::run(&words)?,
     }
     Ok(())
 }

@@ -1,145 +1,32 @@
 //! `RESULTS.md`: each part of the run is a section, which says when and how it was measured.
 
-use crate::{counts, limits, sockets, times};
-use std::{
-    collections::BTreeMap,
-    env,
-    error::Error,
-    fmt::{self, Write},
-    fs,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-    thread,
-};
+use crate::{run::Result, section::Section};
+use std::{collections::BTreeMap, fmt::Write, fs, io::ErrorKind::NotFound, path::Path};
 
-/// What a measurement gives, or why there is none.
-pub(crate) type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
-
-/// A part of the run.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Section {
-    Counts,
-    Times,
-    Memory,
-    Limits,
-    Sockets,
-    Databases,
-}
-
-impl Section {
-    const ALL: [Self; 6] =
-        [Self::Counts, Self::Times, Self::Memory, Self::Limits, Self::Sockets, Self::Databases];
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::Counts => "counts",
-            Self::Times => "times",
-            Self::Memory => "memory",
-            Self::Limits => "limits",
-            Self::Sockets => "sockets",
-            Self::Databases => "databases",
-        }
-    }
-
-    fn title(self) -> &'static str {
-        match self {
-            Self::Counts => "Instructions and allocations of a request",
-            Self::Times => "Time of a request",
-            Self::Memory => "A million sessions in memory",
-            Self::Limits => "The limit",
-            Self::Sockets => "Over a socket",
-            Self::Databases => "Databases",
-        }
-    }
-
-    fn measure(self) -> Result<String> {
-        match self {
-            Self::Counts => counts::table(),
-            Self::Times => times::table(),
-            Self::Memory => times::memory_table(),
-            Self::Limits => limits::table(),
-            Self::Sockets => sockets::table(),
-            Self::Databases => databases_tables(),
-        }
-    }
-}
-
-/// Measures these parts, or all without any, and puts what it finds into `RESULTS.md`.
-pub(crate) fn run(words: &[&str]) -> Result<()> {
-    let named = |word: &&str| {
-        let section = Section::ALL.into_iter().find(|section| section.word() == *word);
-        section.ok_or_else(|| format!("{word:?} is no part"))
+/// Replaces a section of the file in a folder. The others stay as they are.
+pub(crate) fn put(folder: &Path, section: Section, text: &str) -> Result<()> {
+    let file = folder.join("RESULTS.md");
+    let old = match fs::read_to_string(&file) {
+        Err(error) if error.kind() == NotFound => String::new(),
+        read => read?,
     };
-    let mut sections: Vec<Section> = words.iter().map(named).collect::<Result<_, _>>()?;
-    if sections.is_empty() {
-        sections.extend(Section::ALL);
-    }
-    for section in sections {
-        eprintln!("{} ...", section.word());
-        let text = section.measure()?;
-        let place = Place::here()?;
-        let text =
-            format!("## {}\n\n{place}, by `{}`.\n\n{text}", section.title(), command(section));
-        println!("{text}");
-        put(section, &text)?;
-    }
-    Ok(())
+    Ok(fs::write(file, replaced(&old, section, text)?)?)
 }
 
-fn command(section: Section) -> String {
-    format!("cargo run --release -p beside -- {}", section.word())
-}
-
-/// Where and when something was measured.
-struct Place(String);
-
-impl Place {
-    fn here() -> Result<Self> {
-        let processor = fs::read_to_string("/proc/cpuinfo")?;
-        let model = processor.lines().find_map(|line| line.strip_prefix("model name"));
-        let model =
-            model.map_or("an unknown processor", |name| name.trim_start_matches([' ', '\t', ':']));
-        let cores = thread::available_parallelism()?;
-        let said = |program: &str, words: &[&str]| {
-            let output = Command::new(program).args(words).output()?;
-            Ok::<_, Box<dyn Error>>(String::from_utf8(output.stdout)?.trim().to_owned())
-        };
-        let (date, kernel) = (said("date", &["-u", "+%Y-%m-%d"])?, said("uname", &["-sr"])?);
-        let compiler = said("rustc", &["--version"])?;
-        let compiler = compiler.split(" (").next().unwrap_or_default().to_owned();
-        Ok(Self(format!("{date}, {model}, {cores} cores, {kernel}, {compiler}")))
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// Where the results go.
-pub(crate) fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-/// Replaces a section of the file.
-fn put(section: Section, text: &str) -> Result<()> {
-    let file = folder().join("RESULTS.md");
-    let old = fs::read_to_string(&file).unwrap_or_default();
-    let mut sections: BTreeMap<usize, String> = BTreeMap::new();
+fn replaced(old: &str, section: Section, text: &str) -> Result<String> {
+    let mut sections: BTreeMap<Section, String> = BTreeMap::new();
     for part in old.split("\n## ").skip(1) {
-        let place = |title| Section::ALL.iter().position(|section| section.title() == title);
-        if let Some(place) = part.lines().next().and_then(place) {
-            sections.insert(place, format!("## {}", part.trim_end()));
+        let title = part.lines().next().unwrap_or_default();
+        if let Some(section) = Section::ALL.into_iter().find(|section| section.title() == title) {
+            sections.insert(section, format!("## {}", part.trim_end()));
         }
     }
-    let place = Section::ALL.iter().position(|other| *other == section).unwrap_or_default();
-    sections.insert(place, text.trim_end().to_owned());
+    sections.insert(section, text.trim_end().to_owned());
     let mut all = HEAD.to_owned();
     for text in sections.values() {
         write!(all, "\n{text}\n")?;
     }
-    Ok(fs::write(file, all)?)
+    Ok(all)
 }
 
 const HEAD: &str = "# Results
@@ -149,16 +36,18 @@ word behind it. README.md says what is measured and how. Overhead is what a requ
 same cookies, to the same application without sessions.
 ";
 
-/// What the program `databases` prints, which brings other versions of the libraries.
-fn databases_tables() -> Result<String> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let run = Command::new(cargo)
-        .args(["run", "--release", "--locked", "--quiet", "-p", "databases"])
-        .current_dir(folder())
-        .stderr(Stdio::inherit())
-        .output()?;
-    if !run.status.success() {
-        return Err("`databases` failed".into());
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_section_replaces_itself_alone_and_stands_in_order() {
+        let text = |section: Section, words: &str| format!("## {}\n\n{words}\n", section.title());
+        let old = replaced("", Section::Growth, &text(Section::Growth, "grown")).unwrap();
+        let both = replaced(&old, Section::Times, &text(Section::Times, "first")).unwrap();
+        let new = replaced(&both, Section::Times, &text(Section::Times, "second")).unwrap();
+        let [times, growth] = [(Section::Times, "second"), (Section::Growth, "grown")]
+            .map(|(section, words)| text(section, words));
+        assert_eq!(new, format!("{HEAD}\n{times}\n{growth}"));
     }
-    Ok(String::from_utf8(run.stdout)?)
 }

@@ -1,8 +1,16 @@
 //! Requests over a socket: how many a second a server answers with a library, and without one.
 
-use crate::{counts::Sessions, libraries::Library, results::Result};
+use crate::{
+    counts::Sessions,
+    libraries::Library,
+    run::{Result, Run},
+};
 use applications::asked::{Case, FIELDS};
-use measuring::{median, process::Process};
+use measuring::{
+    median,
+    plot::{Bar, Group},
+    process::Process,
+};
 use std::{
     env,
     fmt::Write,
@@ -24,7 +32,7 @@ const SESSIONS: usize = 100_000;
 const CONNECTIONS: u32 = 32;
 
 /// How often each server is asked, and for how many seconds.
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 5;
 const SECONDS: u32 = 2;
 
 /// Serves on a free port of this machine. Writes the cookies of its sessions into a file, a line each, and prints the port.
@@ -104,22 +112,22 @@ struct Shares {
     share: f64,
 }
 
-fn measure() -> Result<Vec<Shares>> {
+fn measure(run: &Run) -> Result<Vec<Shares>> {
     let folder = env::temp_dir().join(format!("beside-{}", process::id()));
     fs::create_dir_all(&folder)?;
-    let measured = measure_in(&folder);
+    let measured = measure_in(&folder, run.effort.turns(ROUNDS));
     fs::remove_dir_all(&folder)?;
     measured
 }
 
-fn measure_in(folder: &Path) -> Result<Vec<Shares>> {
+fn measure_in(folder: &Path, turns: usize) -> Result<Vec<Shares>> {
     let mut measured = Vec::new();
     for library in SERVED {
         let with = Server::start(library, "with", folder)?;
         let without = Server::start(library, "without", folder)?;
         for case in CASES {
             let mut rounds = Vec::new();
-            for round in 0..=ROUNDS {
+            for round in 0..=turns {
                 // Nobody is always the first.
                 let (with, without) = if round % 2 == 0 {
                     let without = without.ask(case)?;
@@ -140,21 +148,32 @@ fn measure_in(folder: &Path) -> Result<Vec<Shares>> {
             });
         }
     }
+    measured.sort_by_key(|row| row.case);
     Ok(measured)
 }
 
-/// The table of all servers.
-pub(crate) fn table() -> Result<String> {
-    let mut text = String::from(
-        "Requests a second over 32 connections of one load generator, wrk, on the same machine: medians of 9 turns of two \
-         seconds. The share is of what the same server answers without sessions.\n\n\
+/// The table of all servers, and a plot.
+pub(crate) fn table(run: &Run) -> Result<String> {
+    let mut text = format!(
+        "Requests a second over {CONNECTIONS} connections of one load generator, wrk, on the same machine: medians of {} turns of \
+         {SECONDS} seconds. The share is of what the same server answers without sessions.\n\n\
          | request | library | with | without | share |\n|---|---|---:|---:|---:|\n",
+        run.effort.turns(ROUNDS)
     );
-    let mut rows = measure()?;
-    rows.sort_by_key(|row| row.case);
-    for Shares { library, case, with, without, share } in rows {
+    let rows = measure(run)?;
+    for Shares { library, case, with, without, share } in &rows {
         let (case, title) = (case.title(), library.title());
         writeln!(text, "| {case} | {title} | {with:.0} | {without:.0} | {:.1} % |", share * 100.0)?;
     }
+    let groups = CASES.map(|case| group(case, rows.iter().filter(|row| row.case == case)));
+    text.push_str(&run.draw("sockets", "Requests a second over a socket", &groups)?);
     Ok(text)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "there are fewer than 2^63")]
+fn group<'a>(case: Case, rows: impl Iterator<Item = &'a Shares> + Clone) -> Group {
+    let with = rows.clone().map(|row| Bar::new(row.library.title(), row.with.round() as i64));
+    let bare = median(rows.map(|row| row.without));
+    let bare = Bar::new("axum alone", bare.round() as i64);
+    Group::new(case.title(), with.chain([bare]).collect())
 }

@@ -3,13 +3,17 @@
 //! A request that reads takes one statement, one that writes two, and a new session one. Nothing is batched, kept or
 //! checked.
 
+use crate::{
+    copies::copies,
+    ours::{file, quiet},
+};
 use axum::{
     Router,
     extract::State,
     http::{HeaderMap, StatusCode, header},
     routing::get,
 };
-use course::{ENTRIES, OTHERS, Task};
+use course::{Task, entries};
 use dframework_session::database::sqlx::{
     self, MySqlPool, PgPool, Row, SqlitePool,
     mysql::{MySqlConnectOptions, MySqlPoolOptions},
@@ -23,31 +27,28 @@ type Answer<T> = Result<T, StatusCode>;
 
 pub(crate) fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     let task = Task::parse(arguments)?;
-    tokio::runtime::Runtime::new()?.block_on(async {
-        let app = application(&task).await?;
-        course::run(app).await
-    })
+    tokio::runtime::Runtime::new()?.block_on(on_course(&task))
 }
 
-async fn application(task: &Task) -> Result<Router, Box<dyn Error>> {
+async fn on_course(task: &Task) -> Result<(), Box<dyn Error>> {
     if task.database.starts_with("postgres:") {
-        let options = crate::ours::quiet(PgConnectOptions::from_str(&task.database)?, task);
+        let options = quiet(PgConnectOptions::from_str(&task.database)?, task);
         let pool = PgPoolOptions::new().connect_with(options).await?;
-        return postgres(pool).await;
+        return postgres(pool, task).await;
     }
     if task.database.starts_with("mysql:") {
-        let options = crate::ours::quiet(MySqlConnectOptions::from_str(&task.database)?, task);
+        let options = quiet(MySqlConnectOptions::from_str(&task.database)?, task);
         let pool = MySqlPoolOptions::new().connect_with(options).await?;
-        return mysql(pool).await;
+        return mysql(pool, task).await;
     }
-    let options = crate::ours::quiet(crate::ours::file(task), task);
-    sqlite(SqlitePoolOptions::new().connect_with(options).await?).await
+    let options = quiet(file(task), task);
+    sqlite(SqlitePoolOptions::new().connect_with(options).await?, task).await
 }
 
 /// The application on a pool of one kind.
 macro_rules! on {
     ($name:ident, $pool:ty, $statements:expr) => {
-        async fn $name(pool: $pool) -> Result<Router, Box<dyn Error>> {
+        async fn $name(pool: $pool, task: &Task) -> Result<(), Box<dyn Error>> {
             const SQL: Statements = $statements;
 
             async fn load(pool: &$pool, headers: &HeaderMap) -> Answer<(Vec<u8>, Values)> {
@@ -77,9 +78,14 @@ macro_rules! on {
 
             async fn begin(State(pool): State<$pool>) -> Answer<Begun> {
                 let (key, cookie) = new_key()?;
-                let query = sqlx::query(SQL.insert).bind(&*key).bind(text(&six_values())?);
+                let query = sqlx::query(SQL.insert).bind(&*key).bind(text(&new_values())?);
                 query.execute(&pool).await.map_err(failed)?;
                 Ok(([(header::SET_COOKIE, cookie)], "ok"))
+            }
+
+            async fn visits(State(pool): State<$pool>, headers: HeaderMap) -> Answer<String> {
+                let (_, values) = load(&pool, &headers).await?;
+                Ok(values["visits"].to_string())
             }
 
             sqlx::query(SQL.table).execute(&pool).await?;
@@ -87,10 +93,14 @@ macro_rules! on {
                 .route("/new", get(begin))
                 .route("/read", get(read))
                 .route("/write", get(write))
+                .route("/count", get(write))
+                .route("/visits", get(visits))
                 .with_state(pool.clone());
-            course::visit(app.clone()).await?;
-            sqlx::query(SQL.copy).bind(i64::from(OTHERS)).execute(&pool).await?;
-            Ok(app)
+            let grow = async |from: i64, to: i64| {
+                sqlx::query(SQL.copy).bind(from).bind(to).execute(&pool).await?;
+                Ok(())
+            };
+            course::run(app, task, grow).await
         }
     };
 }
@@ -112,8 +122,7 @@ on!(
         load: "SELECT payload FROM bare WHERE id = $1",
         save: "UPDATE bare SET payload = $1 WHERE id = $2",
         insert: "INSERT INTO bare VALUES ($1, $2)",
-        copy: "INSERT INTO bare SELECT decode(md5(random()::text) || md5(random()::text), 'hex'), payload \
-               FROM generate_series(1, $1), (SELECT * FROM bare LIMIT 1) AS one",
+        copy: copies!(postgres, "bare", "payload"),
     }
 );
 on!(
@@ -124,8 +133,7 @@ on!(
         load: "SELECT payload FROM bare WHERE id = ?",
         save: "UPDATE bare SET payload = ? WHERE id = ?",
         insert: "INSERT INTO bare VALUES (?, ?)",
-        copy: "INSERT INTO bare SELECT UNHEX(SHA2(seq, 256)), payload \
-               FROM seq_1_to_1000000, (SELECT * FROM bare LIMIT 1) AS one WHERE seq <= ?",
+        copy: copies!(mysql, "bare", "payload"),
     }
 );
 on!(
@@ -136,18 +144,16 @@ on!(
         load: "SELECT payload FROM bare WHERE id = ?1",
         save: "UPDATE bare SET payload = ?1 WHERE id = ?2",
         insert: "INSERT INTO bare VALUES (?1, ?2)",
-        copy: "INSERT INTO bare \
-               WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < ?1) \
-               SELECT randomblob(32), payload FROM number, (SELECT * FROM bare LIMIT 1)",
+        copy: copies!(sqlite, "bare", "payload"),
     }
 );
 
 type Values = Map<String, Value>;
 type Begun = ([(header::HeaderName, String); 1], &'static str);
 
-fn six_values() -> Values {
-    let texts = ENTRIES.map(|(key, value)| (key.to_owned(), value.into()));
-    texts.into_iter().chain([("visits".to_owned(), 1.into())]).collect()
+fn new_values() -> Values {
+    let texts = entries().into_iter().map(|(key, value)| (key.to_owned(), value.into()));
+    texts.chain([("visits".to_owned(), 1.into())]).collect()
 }
 
 fn values(payload: &[u8]) -> Answer<Values> {

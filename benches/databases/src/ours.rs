@@ -1,7 +1,8 @@
 //! This library with its store, on the course.
 
+use crate::{copies::copies, watched::Watched};
 use axum::{Router, routing::get};
-use course::{ENTRIES, OTHERS, Task};
+use course::{Task, entries};
 use dframework_session::{
     Config, Error, Session, Sessions,
     database::{
@@ -23,48 +24,46 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Box<dyn std::error::Error>
     let [largest_batch, arguments @ ..] = arguments else { return Err("expected a number".into()) };
     let largest_batch = largest_batch.parse()?;
     let task = Task::parse(arguments)?;
-    tokio::runtime::Runtime::new()?.block_on(async {
-        let app = application(&task, largest_batch).await?;
-        course::run(app).await
-    })
+    tokio::runtime::Runtime::new()?.block_on(on_course(&task, largest_batch))
 }
 
 /// On a pool, since what opens the URL of a file waits for the disk always, and what opens any tells of no statements.
-async fn application(
-    task: &Task,
-    largest_batch: usize,
-) -> Result<Router, Box<dyn std::error::Error>> {
+async fn on_course(task: &Task, largest_batch: usize) -> Result<(), Box<dyn std::error::Error>> {
     let options = SqlStore::options().largest_batch(largest_batch);
     if task.database.starts_with("postgres:") {
         let pool = PgPoolOptions::new();
         let pool = pool.connect_with(quiet(PgConnectOptions::from_str(&task.database)?, task));
         let pool = pool.await?;
-        let app = routes(options.over(pool.clone())?).await?;
-        let copy = "INSERT INTO sessions SELECT decode(md5(random()::text) || md5(random()::text), 'hex'), \
-             version, created, expires_at, owner, meta, payload \
-             FROM generate_series(1, $1), (SELECT * FROM sessions LIMIT 1) AS one";
-        sqlx::query(copy).bind(i64::from(OTHERS)).execute(&pool).await?;
-        return Ok(app);
+        let app = application(options.over(pool.clone())?, task).await?;
+        let grow = async |from: i64, to: i64| {
+            let sql =
+                copies!(postgres, "sessions", "version, created, expires_at, owner, meta, payload");
+            sqlx::query(sql).bind(from).bind(to).execute(&pool).await?;
+            Ok(())
+        };
+        return course::run(app, task, grow).await;
     }
     if task.database.starts_with("mysql:") {
         let pool = MySqlPoolOptions::new();
         let pool = pool.connect_with(quiet(MySqlConnectOptions::from_str(&task.database)?, task));
         let pool = pool.await?;
-        let app = routes(options.over(pool.clone())?).await?;
-        let copy = "INSERT INTO sessions SELECT UNHEX(SHA2(seq, 256)), \
-             version, created, expires_at, owner, meta, payload \
-             FROM seq_1_to_100000, (SELECT * FROM sessions LIMIT 1) AS one";
-        sqlx::query(copy).execute(&pool).await?;
-        return Ok(app);
+        let app = application(options.over(pool.clone())?, task).await?;
+        let grow = async |from: i64, to: i64| {
+            let sql =
+                copies!(mysql, "sessions", "version, created, expires_at, owner, meta, payload");
+            sqlx::query(sql).bind(from).bind(to).execute(&pool).await?;
+            Ok(())
+        };
+        return course::run(app, task, grow).await;
     }
     let pool = SqlitePoolOptions::new().connect_with(quiet(file(task), task)).await?;
-    let app = routes(options.over(pool.clone())?).await?;
-    let copy = "INSERT INTO sessions \
-         WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < ?1) \
-         SELECT randomblob(32), version, created, expires_at, owner, meta, payload FROM number, \
-         (SELECT * FROM sessions LIMIT 1)";
-    sqlx::query(copy).bind(OTHERS).execute(&pool).await?;
-    Ok(app)
+    let app = application(options.over(pool.clone())?, task).await?;
+    let grow = async |from: i64, to: i64| {
+        let sql = copies!(sqlite, "sessions", "version, created, expires_at, owner, meta, payload");
+        sqlx::query(sql).bind(from).bind(to).execute(&pool).await?;
+        Ok(())
+    };
+    course::run(app, task, grow).await
 }
 
 /// The file of a task, in WAL mode.
@@ -80,27 +79,41 @@ pub(crate) fn file(task: &Task) -> SqliteConnectOptions {
         .synchronous(synchronous)
 }
 
+/// The version that this library brings.
+pub(crate) fn sqlite_version() -> String {
+    let asked = async {
+        let mut connection = SqliteConnectOptions::new().in_memory(true).connect().await?;
+        sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&mut connection).await
+    };
+    let runtime = tokio::runtime::Runtime::new().expect("a thread can be started");
+    runtime.block_on(asked).unwrap_or_else(|error: sqlx::Error| error.to_string())
+}
+
 /// Tells of statements only where they are counted.
 pub(crate) fn quiet<C: ConnectOptions>(options: C, task: &Task) -> C {
     if task.is_counted { options } else { options.disable_statement_logging() }
 }
 
-/// The application, and one session that a request has made.
-async fn routes(store: SqlStore) -> Result<Router, Box<dyn std::error::Error>> {
+/// The application. Where statements are counted, so are lost rounds.
+async fn application(store: SqlStore, task: &Task) -> Result<Router, Box<dyn std::error::Error>> {
     store.migrate().await?;
-    let sessions = Sessions::from_store(store, &Config::new())?;
-    let app = Router::new()
+    let sessions = if task.is_counted {
+        Sessions::from_store(Watched(store), &Config::new())?
+    } else {
+        Sessions::from_store(store, &Config::new())?
+    };
+    Ok(Router::new()
         .route("/new", get(begin))
         .route("/read", get(read))
         .route("/write", get(read_and_write))
-        .layer(SessionLayer::new(sessions));
-    course::visit(app.clone()).await?;
-    Ok(app)
+        .route("/count", get(count))
+        .route("/visits", get(visits))
+        .layer(SessionLayer::new(sessions)))
 }
 
 async fn begin() -> Result<&'static str, Error> {
     let session = Session::handle()?;
-    for (key, value) in ENTRIES {
+    for (key, value) in entries() {
         session.set(key, value).await?;
     }
     session.set("visits", 1).await?;
@@ -117,4 +130,15 @@ async fn read_and_write() -> Result<&'static str, Error> {
     let visits: Option<i64> = Session::get("visits").await?;
     Session::set("visits", visits.expect("the session was opened") + 1).await?;
     Ok("ok")
+}
+
+/// What is stored is a step, which is taken again where another request came first.
+async fn count() -> Result<&'static str, Error> {
+    Session::increment("visits", 1).await?;
+    Ok("ok")
+}
+
+async fn visits() -> Result<String, Error> {
+    let visits: Option<i64> = Session::get("visits").await?;
+    Ok(visits.expect("the session was opened").to_string())
 }

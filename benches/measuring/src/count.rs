@@ -13,6 +13,11 @@ use std::{
     ops::Sub,
     path::{Path, PathBuf},
     process::{self, Command},
+    sync::{
+        OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
 };
 
 /// Few and many requests; what lies between is counted.
@@ -30,6 +35,14 @@ pub struct Count {
     pub allocations: f64,
     /// How large they are together.
     pub bytes: i64,
+}
+
+impl Count {
+    /// All instructions.
+    #[must_use]
+    pub fn all(self) -> i64 {
+        self.instructions + self.in_allocator
+    }
 }
 
 /// What one request costs above another.
@@ -81,6 +94,31 @@ pub fn request(words: &[&str]) -> Count {
         allocations,
         bytes: each(bytes_of_few, bytes),
     }
+}
+
+/// What a request costs of each, in their order. They are counted beside each other, as many as the machine has cores:
+/// a count does not depend on what runs besides.
+///
+/// # Panics
+///
+/// As [`request`].
+#[must_use]
+pub fn requests(words: &[Vec<&str>]) -> Vec<Count> {
+    let next = AtomicUsize::new(0);
+    let counts: Vec<OnceLock<Count>> = words.iter().map(|_| OnceLock::new()).collect();
+    let count_some = || {
+        loop {
+            let place = next.fetch_add(1, Ordering::Relaxed);
+            let (Some(words), Some(count)) = (words.get(place), counts.get(place)) else { return };
+            count.get_or_init(|| request(words));
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(count_some);
+        }
+    });
+    counts.into_iter().map(|count| count.into_inner().expect("each was counted")).collect()
 }
 
 #[derive(Default)]

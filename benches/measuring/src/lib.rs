@@ -1,6 +1,8 @@
-//! What the benchmarks measure with: valgrind's counts, and processes that take turns.
+//! What the benchmarks measure and draw with: valgrind's counts, processes that take turns, and plots.
 
 pub mod count;
+pub mod effort;
+pub mod plot;
 pub mod process;
 
 /// The value in the middle.

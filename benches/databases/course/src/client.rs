@@ -41,6 +41,14 @@ impl Client {
         self.answer(path).await.map(drop)
     }
 
+    /// Sends a request that is answered with a number.
+    pub(crate) async fn number(&self, path: &str) -> Result<i64, String> {
+        let body = self.answer(path).await?.into_body();
+        let bytes = axum::body::to_bytes(body, 100).await.map_err(|error| error.to_string())?;
+        let text = String::from_utf8_lossy(&bytes);
+        text.parse().map_err(|_| format!("{path} was answered with {text:?}"))
+    }
+
     async fn answer(&self, path: &str) -> Result<Response<Body>, String> {
         let mut request = Request::builder().uri(path);
         if let Some(cookies) = &self.cookies {

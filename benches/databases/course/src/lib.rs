@@ -1,33 +1,29 @@
 //! The course: the same requests for every library that is compared, sent and timed the same way.
 //!
-//! A library runs in a process of its own, as an application with three routes: `/new` fills a new session with
-//! [`ENTRIES`], `/read` reads one of them, and `/write` reads a number and stores the next. The process reads lines
-//! `CASE IN_FLIGHT REQUESTS`, and answers each with the nanoseconds and the statements of all its requests.
+//! A library runs in a process of its own, as an application with five routes: `/new` fills a new session with
+//! [`entries`], `/read` reads one of them, `/write` reads a number and stores the next, `/count` does the same in the
+//! way that loses least when others do so at the same time, and `/visits` answers with the number. The process reads an
+//! [`Order`] a line, and answers each with what it [`Measured`].
 
 mod client;
-mod statements;
+mod counters;
+mod entries;
+mod order;
+mod walk;
+
+pub use counters::round_was_lost;
+pub use entries::entries;
+pub use order::{Case, Measured, Order, Requests};
 
 use axum::Router;
 use client::Client;
 use std::{error::Error, sync::Arc, time::Instant};
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 
-/// What a session holds besides the number `visits`: about 300 bytes of JSON altogether.
-pub const ENTRIES: [(&str, &str); 5] = [
-    ("name", "visitor"),
-    ("locale", "en-GB"),
-    ("last_page", "/catalogue/garden/tools/spades?sort=price&order=ascending"),
-    ("cart", "0f8d2c61-6a0b-4a3e-9d55-3f1f8f0c7a11"),
-    ("csrf", "pYq0mV9sXc3JbLr7TfWnZk2HdEgUaiOy"),
-];
-
-/// Rows in the table besides those of the clients.
-pub const OTHERS: u32 = 100_000;
-
 /// Sessions that the requests use.
 const SESSIONS: usize = 1_000;
 
-/// How a process is asked to run: `DATABASE SYNCHRONOUS timed|counted`.
+/// How a process is asked to run: `DATABASE SYNCHRONOUS timed|counted ROWS`.
 pub struct Task {
     /// The file of an SQLite, or the URL of another database.
     pub database: String,
@@ -35,6 +31,8 @@ pub struct Task {
     pub synchronous: String,
     /// Counting statements costs time.
     pub is_counted: bool,
+    /// Rows in the table besides those of the clients; at least one.
+    rows: i64,
 }
 
 impl Task {
@@ -42,78 +40,80 @@ impl Task {
     ///
     /// # Errors
     ///
-    /// There are others than those three.
+    /// There are others than those four.
     pub fn parse(arguments: &[String]) -> Result<Self, Box<dyn Error>> {
-        let [database, synchronous, how] = arguments else {
-            return Err("expected: DATABASE SYNCHRONOUS timed|counted".into());
+        let [database, synchronous, how, rows] = arguments else {
+            return Err("expected: DATABASE SYNCHRONOUS timed|counted ROWS".into());
         };
         let (database, synchronous) = (database.clone(), synchronous.clone());
         let is_counted = how == "counted";
         if is_counted {
-            statements::count()?;
+            counters::count()?;
         }
-        Ok(Self { database, synchronous, is_counted })
+        Ok(Self { database, synchronous, is_counted, rows: rows.parse()? })
     }
 }
 
-/// Answers the lines on stdin, until there are no more.
+/// Answers the orders on stdin, until there are no more.
+///
+/// `grow` lets the database copy one row of the table, from so many copies to more.
 ///
 /// # Errors
 ///
 /// A request failed, or a line cannot be read.
-pub async fn run(app: Router) -> Result<(), Box<dyn Error>> {
-    let mut clients = Vec::new();
-    for _ in 0..SESSIONS {
-        let mut client = Client::new(app.clone());
-        client.send("/new").await?;
-        clients.push(Arc::new(client));
-    }
+pub async fn run(
+    app: Router,
+    task: &Task,
+    grow: impl AsyncFn(i64, i64) -> Result<(), Box<dyn Error>>,
+) -> Result<(), Box<dyn Error>> {
+    // The row that is copied.
+    Client::new(app.clone()).send("/new").await?;
+    grow(0, task.rows).await?;
+    let mut rows = task.rows;
+    let mut clients = new_clients(&app).await?;
     println!("ready");
     let mut lines = BufReader::new(stdin()).lines();
     while let Some(line) = lines.next_line().await? {
-        let [case, in_flight, requests] = line.split(' ').collect::<Vec<_>>()[..] else {
-            return Err(format!("unexpected: {line}").into());
+        let begun = Instant::now();
+        let measured = match line.parse()? {
+            Order::Grow(more) => {
+                if more > rows {
+                    grow(rows, more).await?;
+                    rows = more;
+                }
+                Measured { nanos: begun.elapsed().as_nanos(), ..Measured::default() }
+            }
+            Order::Size(bytes) => {
+                entries::set_size(bytes);
+                clients = new_clients(&app).await?;
+                Measured { nanos: begun.elapsed().as_nanos(), ..Measured::default() }
+            }
+            Order::Ask(requests) => walk::walk(requests, &clients).await?,
         };
-        let path: Arc<str> = format!("/{case}").into();
-        let (in_flight, requests): (usize, usize) = (in_flight.parse()?, requests.parse()?);
-        let (before, begun) = (statements::counted(), Instant::now());
-        let mut tasks = Vec::new();
-        for first in 0..in_flight {
-            let (path, clients) = (path.clone(), clients.clone());
-            tasks.push(tokio::spawn(walk(path, clients, first, in_flight, requests)));
-        }
-        for task in tasks {
-            task.await??;
-        }
-        let nanos = begun.elapsed().as_nanos();
-        println!("{nanos} {}", statements::counted() - before);
+        println!("{measured}");
     }
     Ok(())
 }
 
-/// Sends one request that makes a session.
-///
-/// # Errors
-///
-/// It was not answered with a session.
-pub async fn visit(app: Router) -> Result<(), Box<dyn Error>> {
-    Ok(Client::new(app).send("/new").await?)
-}
-
-/// One of several that send requests at the same time, no two for one session.
-async fn walk(
-    path: Arc<str>,
-    clients: Vec<Arc<Client>>,
-    first: usize,
-    step: usize,
-    requests: usize,
-) -> Result<(), String> {
-    let anybody = clients[0].stranger();
-    for number in (first..requests).step_by(step) {
-        match &*path {
-            "/new" => anybody.clone().send(&path).await?,
-            _ => clients[number % SESSIONS].ask(&path).await?,
-        }
+/// Clients with a new session each, some at a time.
+async fn new_clients(app: &Router) -> Result<Vec<Arc<Client>>, Box<dyn Error>> {
+    const LANES: usize = 32;
+    let some = |lane: usize| {
+        let app = app.clone();
+        tokio::spawn(async move {
+            let mut clients = Vec::new();
+            for _ in (lane..SESSIONS).step_by(LANES) {
+                let mut client = Client::new(app.clone());
+                client.send("/new").await?;
+                clients.push(Arc::new(client));
+            }
+            Ok::<_, String>(clients)
+        })
+    };
+    let tasks: Vec<_> = (0..LANES).map(some).collect();
+    let mut clients = Vec::new();
+    for task in tasks {
+        clients.extend(task.await??);
     }
-    Ok(())
+    Ok(clients)
 }

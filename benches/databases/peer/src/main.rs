@@ -1,7 +1,7 @@
 //! tower-sessions with its stores for databases, on the course.
 
 use axum::{Router, http::StatusCode, routing::get};
-use course::{ENTRIES, OTHERS, Task};
+use course::{Task, entries};
 use std::{env, error::Error, str::FromStr};
 use tower_sessions::{Expiry, Session, SessionManagerLayer, SessionStore, cookie::time::Duration};
 use tower_sessions_sqlx_store::{
@@ -17,25 +17,25 @@ use tower_sessions_sqlx_store::{
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<_> = env::args().skip(1).collect();
     let task = Task::parse(&arguments)?;
-    tokio::runtime::Runtime::new()?.block_on(async {
-        let app = application(&task).await?;
-        course::run(app).await
-    })
+    tokio::runtime::Runtime::new()?.block_on(on_course(&task))
 }
 
-/// With the pools' own defaults: ten connections.
-async fn application(task: &Task) -> Result<Router, Box<dyn Error>> {
+/// With the pools' own defaults: ten connections. Copies of a row get keys that rise from one end of all to the other.
+async fn on_course(task: &Task) -> Result<(), Box<dyn Error>> {
     if task.database.starts_with("postgres:") {
         let options = quiet(PgConnectOptions::from_str(&task.database)?, task);
         let pool = PgPoolOptions::new().connect_with(options).await?;
         let store = PostgresStore::new(pool.clone());
         store.migrate().await?;
-        let app = routes(store).await?;
-        let copy = "INSERT INTO tower_sessions.session \
-             SELECT left(md5(random()::text), 22), data, expiry_date FROM generate_series(1, $1), \
+        let copies = "INSERT INTO tower_sessions.session \
+             SELECT lpad(to_hex(number * (72057594037927936 / ($2 - $1))), 14, '0') || left(md5(random()::text), 8), \
+             data, expiry_date FROM generate_series(0, $2 - $1 - 1) AS number, \
              (SELECT * FROM tower_sessions.session LIMIT 1) AS one";
-        sqlx::query(copy).bind(i64::from(OTHERS)).execute(&pool).await?;
-        return Ok(app);
+        let grow = async |from: i64, to: i64| {
+            sqlx::query(copies).bind(from).bind(to).execute(&pool).await?;
+            Ok(())
+        };
+        return course::run(application(store), task, grow).await;
     }
     if task.database.starts_with("mysql:") {
         let options = quiet(MySqlConnectOptions::from_str(&task.database)?, task);
@@ -44,34 +44,43 @@ async fn application(task: &Task) -> Result<Router, Box<dyn Error>> {
         let schema = format!("peer_{}", std::process::id());
         let store = MySqlStore::new(pool.clone()).with_schema_name(&schema)?;
         store.migrate().await?;
-        let app = routes(store).await?;
-        let copy = format!(
+        let copies = format!(
             "INSERT INTO `{schema}`.session \
-             SELECT LEFT(SHA2(seq, 256), 22), data, expiry_date FROM seq_1_to_100000, \
-             (SELECT * FROM `{schema}`.session LIMIT 1) AS one"
+             SELECT CONCAT(LPAD(HEX(seq * (72057594037927936 DIV (last - first))), 14, '0'), LEFT(SHA2(seq + first, 256), 8)), \
+             data, expiry_date FROM seq_0_to_9999999, (SELECT ? AS first, ? AS last) AS asked, \
+             (SELECT * FROM `{schema}`.session LIMIT 1) AS one WHERE seq < last - first"
         );
-        sqlx::query(&copy).execute(&pool).await?;
-        return Ok(app);
+        let grow = async |from: i64, to: i64| {
+            sqlx::query(&copies).bind(from).bind(to).execute(&pool).await?;
+            Ok(())
+        };
+        return course::run(application(store), task, grow).await;
     }
+    let pool = SqlitePoolOptions::new().connect_with(quiet(file(task), task)).await?;
+    let store = SqliteStore::new(pool.clone());
+    store.migrate().await?;
+    let copies = "INSERT INTO tower_sessions \
+         WITH RECURSIVE number(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM number WHERE n + 1 < ?2 - ?1) \
+         SELECT printf('%014x', n * (72057594037927936 / (?2 - ?1))) || hex(randomblob(4)), data, expiry_date \
+         FROM number, (SELECT data, expiry_date FROM tower_sessions LIMIT 1)";
+    let grow = async |from: i64, to: i64| {
+        sqlx::query(copies).bind(from).bind(to).execute(&pool).await?;
+        Ok(())
+    };
+    course::run(application(store), task, grow).await
+}
+
+/// The file of a task, in WAL mode.
+fn file(task: &Task) -> SqliteConnectOptions {
     let synchronous = match &*task.synchronous {
         "full" => SqliteSynchronous::Full,
         _ => SqliteSynchronous::Normal,
     };
-    let options = SqliteConnectOptions::new()
+    SqliteConnectOptions::new()
         .filename(&task.database)
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(synchronous);
-    let pool = SqlitePoolOptions::new().connect_with(quiet(options, task)).await?;
-    let store = SqliteStore::new(pool.clone());
-    store.migrate().await?;
-    let app = routes(store).await?;
-    let copy = "INSERT INTO tower_sessions \
-         WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < ?1) \
-         SELECT substr(hex(randomblob(16)), 1, 22), data, expiry_date FROM number, \
-         (SELECT data, expiry_date FROM tower_sessions LIMIT 1)";
-    sqlx::query(copy).bind(OTHERS).execute(&pool).await?;
-    Ok(app)
+        .synchronous(synchronous)
 }
 
 /// Tells of statements only where they are counted.
@@ -79,21 +88,21 @@ fn quiet<C: ConnectOptions>(options: C, task: &Task) -> C {
     if task.is_counted { options } else { options.disable_statement_logging() }
 }
 
-/// The application, and one session that a request has made.
-async fn routes<S: SessionStore + Clone>(store: S) -> Result<Router, Box<dyn Error>> {
+fn application<S: SessionStore + Clone>(store: S) -> Router {
     let layer =
         SessionManagerLayer::new(store).with_expiry(Expiry::OnInactivity(Duration::hours(2)));
-    let app = Router::new()
+    Router::new()
         .route("/new", get(begin))
         .route("/read", get(read))
         .route("/write", get(read_and_write))
-        .layer(layer);
-    course::visit(app.clone()).await?;
-    Ok(app)
+        // It has no other way.
+        .route("/count", get(read_and_write))
+        .route("/visits", get(visits))
+        .layer(layer)
 }
 
 async fn begin(session: Session) -> Result<&'static str, StatusCode> {
-    for (key, value) in ENTRIES {
+    for (key, value) in entries() {
         session.insert(key, value).await.map_err(failed)?;
     }
     session.insert("visits", 1).await.map_err(failed)?;
@@ -110,6 +119,11 @@ async fn read_and_write(session: Session) -> Result<&'static str, StatusCode> {
     let visits = visits.ok_or(StatusCode::NOT_FOUND)?;
     session.insert("visits", visits + 1).await.map_err(failed)?;
     Ok("ok")
+}
+
+async fn visits(session: Session) -> Result<String, StatusCode> {
+    let visits: Option<i64> = session.get("visits").await.map_err(failed)?;
+    Ok(visits.ok_or(StatusCode::NOT_FOUND)?.to_string())
 }
 
 fn failed(error: tower_sessions::session::Error) -> StatusCode {

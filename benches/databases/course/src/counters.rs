@@ -1,4 +1,4 @@
-//! Counts the statements that sqlx tells of.
+//! Counts the statements that sqlx tells of, and the rounds that a library lost.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use tracing::{
@@ -7,15 +7,27 @@ use tracing::{
     subscriber::SetGlobalDefaultError,
 };
 
-static COUNTED: AtomicU64 = AtomicU64::new(0);
+static STATEMENTS: AtomicU64 = AtomicU64::new(0);
+static ROUNDS: AtomicU64 = AtomicU64::new(0);
 
-/// Begins to count.
+/// Begins to count statements.
 pub(crate) fn count() -> Result<(), SetGlobalDefaultError> {
     tracing::subscriber::set_global_default(Counter)
 }
 
-pub(crate) fn counted() -> u64 {
-    COUNTED.load(Ordering::Relaxed)
+/// Statements so far.
+pub(crate) fn statements() -> u64 {
+    STATEMENTS.load(Ordering::Relaxed)
+}
+
+/// Notes that a write found that another one had come first.
+pub fn round_was_lost() {
+    ROUNDS.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Lost rounds so far.
+pub(crate) fn lost_rounds() -> u64 {
+    ROUNDS.load(Ordering::Relaxed)
 }
 
 struct Counter;
@@ -34,7 +46,7 @@ impl Subscriber for Counter {
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, _: &Event<'_>) {
-        COUNTED.fetch_add(1, Ordering::Relaxed);
+        STATEMENTS.fetch_add(1, Ordering::Relaxed);
     }
 
     fn enter(&self, _: &Id) {}
