@@ -75,6 +75,8 @@ pub(crate) struct Log {
     pub(crate) operations: SmallVec<[Operation; 6]>,
     /// Few requests have to try a commit again, and the others pay nothing for it.
     tries: Option<Box<Tries>>,
+    /// How many of the operations a commit has planned that may be under way.
+    planned: usize,
     /// Counts `destroy` calls, so that a commit under way learns that its operations were discarded.
     pub(crate) epoch: u32,
 }
@@ -163,9 +165,16 @@ impl Log {
         self.operations.iter().any(is_login)
     }
 
+    /// Notes that a commit begins with all operations that there are, and says how many.
+    pub(crate) fn plan(&mut self) -> usize {
+        self.planned = self.operations.len();
+        self.planned
+    }
+
     /// Drops all operations.
     pub(crate) fn forget(&mut self) {
         self.operations.clear();
+        self.planned = 0;
         if let Some(tries) = &mut self.tries {
             tries.settled.clear();
             // What may have been written no longer matters; what may have ended does as long as it is to end.
@@ -191,6 +200,7 @@ impl Log {
             length if length <= count => self.operations.clear(),
             _ => drop(self.operations.drain(..count)),
         }
+        self.planned = self.planned.saturating_sub(count);
         let Some(tries) = &mut self.tries else { return };
         tries.settled.retain(|settled| settled.operations > count);
         for settled in &mut tries.settled {
@@ -219,11 +229,12 @@ impl Log {
         tries.unsettled.iter().filter_map(end).collect()
     }
 
-    /// Adds an operation. Of two `set`s in a row, the second is all that matters.
+    /// Adds an operation. Of two `set`s in a row, the second is all that matters, unless a commit counts on the first.
     pub(crate) fn push(&mut self, operation: Operation) {
         if let (Some(Operation::Set { value: last, .. }), Operation::Set { value, .. }) =
             (self.operations.last(), &operation)
             && last.key() == value.key()
+            && self.operations.len() > self.planned
             && self.tries.as_ref().is_none_or(|tries| tries.are_settled())
         {
             self.operations.pop();

@@ -83,8 +83,8 @@ struct Mark {
 
 impl Mark {
     /// Everything that is in the log now.
-    fn of(log: &Log) -> Self {
-        Self { epoch: log.epoch, operations: log.operations.len() }
+    fn of(log: &mut Log) -> Self {
+        Self { epoch: log.epoch, operations: log.plan() }
     }
 }
 
@@ -182,18 +182,19 @@ impl Inner {
     }
 
     fn first_plan(&self, planned: &mut Planned, progress: &mut Progress) -> Result<bool, Error> {
-        let state = self.state();
+        let mut state = self.state();
         if let Some(work) = &state.work {
             progress.earlier_ends = work.log.earlier_ends();
         }
-        self.plan(&state, planned)
+        self.plan(&mut state, planned)
     }
 
     /// Plans what is in the log now; `false` when there is nothing to do.
-    fn plan(&self, state: &State, planned: &mut Planned) -> Result<bool, Error> {
-        let Some(work) = &state.work else { return Ok(false) };
+    fn plan(&self, state: &mut State, planned: &mut Planned) -> Result<bool, Error> {
         let Planned { moment, now, .. } = *planned;
-        let Work { draft, log, .. } = &**work;
+        let aged = self.aged(state, moment);
+        let Some(work) = &mut state.work else { return Ok(false) };
+        let Work { draft, log, .. } = &mut **work;
         // No response can claim any more what a late `save` commits, nor can one that says that the server failed.
         let claims = !matches!(moment, Moment::Failure | Moment::LateSave);
         if let (Some(refused), true) = (log.refused(), claims) {
@@ -202,7 +203,7 @@ impl Inner {
         let situation = Situation {
             draft,
             log,
-            aged: self.aged(state, moment),
+            aged,
             request: &self.request,
             lifetimes: self.core.lifetimes,
             moment,
@@ -301,10 +302,10 @@ impl Inner {
     async fn plan_again(&self, planned: &mut Planned) -> Result<(), Error> {
         let (ordinary, permanent) = self.reload().await?;
         self.begin_again(ordinary, permanent)?;
-        let state = self.state();
+        let mut state = self.state();
         (planned.plan, planned.now) = (Plan::default(), self.core.clock.now());
         // Where nothing is left to do, nothing is what the next round does.
-        self.plan(&state, planned).map(drop).map_err(unreplayable)
+        self.plan(&mut state, planned).map(drop).map_err(unreplayable)
     }
 
     fn begin_again(&self, ordinary: Standing, permanent: Standing) -> Result<(), Error> {
@@ -320,9 +321,9 @@ impl Inner {
 
     /// Whether a commit would not need the store.
     pub(crate) fn has_nothing_to_do(&self, occasion: Occasion) -> Result<bool, Error> {
-        let state = self.state();
+        let mut state = self.state();
         let (moment, now) = (occasion.moment(state.stage), self.core.clock.now());
-        Ok(!self.plan(&state, &mut Planned::nothing(moment, now))?)
+        Ok(!self.plan(&mut state, &mut Planned::nothing(moment, now))?)
     }
 
     /// A permanent record that was made while the session ended would outlive the logout: look once more.

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     error::Error,
     handle::{Inner, Stage, State, Work},
+    lines::Lines,
     sessions::ResponseHead,
     standing::{Live, Standing},
 };
@@ -45,7 +46,7 @@ impl Inner {
             return None;
         }
         let mut planned = Planned::nothing(moment, now);
-        self.plan(&state, &mut planned).ok()?;
+        self.plan(&mut state, &mut planned).ok()?;
         if !planned.plan.is_one_record() {
             return None;
         }
@@ -55,10 +56,15 @@ impl Inner {
 
     /// Makes what was written the state of this request, and carries out on it what was asked for meanwhile.
     fn go_on_from(&self, planned: &Planned, live: Live, line: Option<String>) -> Result<(), Error> {
+        // What may ask the application's subscriber comes before the lock.
+        let (mut noted, mut sent) = (Vec::new(), Lines::default());
+        let Planned { plan, now, .. } = planned;
+        note_live(&self.core, &plan.ordinary, &live, line, *now, &mut sent, &mut noted);
         let mut state = self.state();
         let State { work: Some(work), lines, .. } = &mut *state else { return Ok(()) };
         let Work { draft, log, events, .. } = &mut **work;
-        note_live(&self.core, &planned.plan.ordinary, &live, line, planned.now, lines, events);
+        events.append(&mut noted);
+        lines.merge(&mut sent);
         if planned.mark.epoch == log.epoch {
             log.drop_first(planned.mark.operations);
         }

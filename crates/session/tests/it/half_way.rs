@@ -401,25 +401,28 @@ async fn a_failed_load_does_not_age_messages() {
 
 #[tokio::test]
 async fn what_is_set_during_a_save_is_not_lost() {
-    let (store, bench) = in_a_probe();
-    let mut jar = Jar::default();
-    let handle = bench.open(&jar, Client::Plain, "POST");
-    handle.set("a", "1").await.unwrap();
-    store.fail_next(Verb::Create, Fault::Held);
-    let one = {
-        let h = handle.clone();
-        holding(async move { h.save().await }).await
-    };
-    let two = {
-        let h = handle.clone();
-        holding(async move { h.save().await }).await
-    };
-    handle.set("b", "2").await.unwrap();
-    store.release();
-    one.await.unwrap().unwrap();
-    two.await.unwrap().unwrap();
-    bench.answer(&mut jar, &handle, 200).await.unwrap();
-    assert_eq!(bench.read(&jar, "b").await.as_deref(), Some("2"));
+    // Under another key, and under the one that is being saved.
+    for key in ["b", "a"] {
+        let (store, bench) = in_a_probe();
+        let mut jar = Jar::default();
+        let handle = bench.open(&jar, Client::Plain, "POST");
+        handle.set("a", "1").await.unwrap();
+        store.fail_next(Verb::Create, Fault::Held);
+        let one = {
+            let h = handle.clone();
+            holding(async move { h.save().await }).await
+        };
+        let two = {
+            let h = handle.clone();
+            holding(async move { h.save().await }).await
+        };
+        handle.set(key, "2").await.unwrap();
+        store.release();
+        one.await.unwrap().unwrap();
+        two.await.unwrap().unwrap();
+        bench.answer(&mut jar, &handle, 200).await.unwrap();
+        assert_eq!(bench.read(&jar, key).await.as_deref(), Some("2"), "{key}");
+    }
 }
 
 #[tokio::test]
