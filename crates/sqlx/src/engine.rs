@@ -62,9 +62,11 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
         async { Ok(()) }
     }
 
-    /// Finds out how statements are to go to somebody else's pool. `None` where that could not be found out.
-    fn examine(_pool: &sqlx::Pool<Self::Db>) -> impl Future<Output = Option<Manner>> + Send {
-        async { Some(Manner::Prepared) }
+    /// Finds out how statements are to go to somebody else's pool.
+    fn examine(
+        _pool: &sqlx::Pool<Self::Db>,
+    ) -> impl Future<Output = Result<Manner, Failure>> + Send {
+        async { Ok(Manner::Prepared) }
     }
 
     /// Sets a connection up that a lane keeps of somebody else's pool, whose settings stay as they are.
@@ -159,6 +161,7 @@ pub(crate) enum Company {
 }
 
 pub(crate) type Connection<E> = <<E as Engine>::Db as Database>::Connection;
+pub(crate) type ConnectionOptions<E> = <Connection<E> as sqlx::Connection>::Options;
 pub(crate) type Row<E> = <<E as Engine>::Db as Database>::Row;
 pub(crate) type Arguments<E> = <<E as Engine>::Db as Database>::Arguments;
 
@@ -255,7 +258,8 @@ impl<E: Engine> Table<E> {
     }
 
     pub(crate) fn manner(&self) -> Manner {
-        self.manner.get().copied().unwrap_or(Manner::Prepared)
+        // It is known before there is a connection; a statement that goes whole is right everywhere.
+        self.manner.get().copied().unwrap_or(Manner::Whole)
     }
 
     /// Carries out a statement, and says how many rows it met.

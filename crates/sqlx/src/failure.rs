@@ -116,6 +116,12 @@ impl Failure {
         }
     }
 
+    /// Whether it says less than an earlier failure of the same call: that some of it was done, or why it was not.
+    pub(crate) fn says_less_than(&self, earlier: &Self) -> bool {
+        let is_mere_end = matches!(self, Self::Late | Self::NoConnection | Self::Unreachable);
+        is_mere_end || matches!(earlier, Self::InPart(_))
+    }
+
     /// Whether nothing was done, for a reason that may be over soon.
     pub(crate) fn may_pass(&self) -> bool {
         self.next(Access::Writes) == Next::Again || matches!(self, Self::NoConnection | Self::Late)

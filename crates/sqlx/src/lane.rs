@@ -5,7 +5,7 @@
 
 use crate::{
     calls::{Read, Write},
-    engine::{Connection, Custody, Engine, Link, Source, Table},
+    engine::{Connection, ConnectionOptions, Custody, Engine, Link, Manner, Source, Table},
     failure::{Access, Failure, Next},
     lanes::{Job, Queue},
     operations::Operation,
@@ -81,7 +81,9 @@ impl<E: Engine> Lane<E> {
     async fn work<C: Serve>(mut self, queue: Queue<C>) {
         while let Some(calls) = self.next(&queue).await {
             self.serve_all(calls).await;
-            if let Source::Pool(_, Custody::Borrowed) = self.table.source {
+            if let (Source::Pool(_, Custody::Borrowed), Some(Link::Pooled(_))) =
+                (&self.table.source, &self.link)
+            {
                 self.link = None;
             }
         }
@@ -157,7 +159,7 @@ impl<E: Engine> Lane<E> {
         &mut self,
         task: &T,
     ) -> Result<<T::Operation as Operation>::Answer, Failure> {
-        let mut once = Some(());
+        let (mut once, mut told) = (Some(()), None::<Failure>);
         loop {
             let failure = match self.attempt(task).await {
                 Ok(answer) => return Ok(answer),
@@ -172,9 +174,15 @@ impl<E: Engine> Lane<E> {
                 Next::Once => once.take().is_some(),
                 Next::Stop => false,
             };
+            // That nothing came of the last attempt says less than what came of those before it.
+            let failure = match told.take() {
+                Some(earlier) if failure.says_less_than(&earlier) => earlier,
+                _ => failure,
+            };
             if !(again && may_wait) {
                 return Err(failure);
             }
+            told = Some(failure);
             // The database has waited already where waiting helps; this is for where it refuses at once.
             sleep(Duration::from_millis(1)).await;
         }
@@ -295,28 +303,40 @@ pub(crate) async fn reach<E: Engine>(table: &Table<E>) -> Result<(), StoreError>
     }
 }
 
+/// A connection of the lane's own.
+async fn open<E: Engine>(
+    table: &Table<E>,
+    options: &ConnectionOptions<E>,
+    deadline: Instant,
+) -> Result<Link<E::Db>, Failure> {
+    let connected = match E::SILENCE {
+        // A file is opened or not, and a lock that is in the way is waited for there.
+        None => options.connect().await,
+        Some(_) => {
+            let connected = timeout_at(deadline, options.connect()).await;
+            connected.map_err(|_| Failure::Unreachable)?
+        }
+    };
+    let mut connection = connected.map_err(|error| E::failure(error).while_opening())?;
+    let settling = timeout_at(deadline, E::settle(table, &mut connection)).await;
+    settling.unwrap_or(Err(Failure::Unreachable)).map_err(Failure::while_opening)?;
+    Ok(Link::Own(connection))
+}
+
 /// A new connection for a lane.
 async fn connect<E: Engine>(table: &Table<E>, deadline: Instant) -> Result<Link<E::Db>, Failure> {
     let opening = |error| E::failure(error).while_opening();
     match &table.source {
-        Source::Own(options) => {
-            let connected = match E::SILENCE {
-                // A file is opened or not, and a lock that is in the way is waited for there.
-                None => options.connect().await,
-                Some(_) => {
-                    let connected = timeout_at(deadline, options.connect()).await;
-                    connected.map_err(|_| Failure::Unreachable)?
-                }
-            };
-            let mut connection = connected.map_err(opening)?;
-            let settling = timeout_at(deadline, E::settle(table, &mut connection)).await;
-            settling.unwrap_or(Err(Failure::Unreachable)).map_err(Failure::while_opening)?;
-            Ok(Link::Own(connection))
-        }
+        Source::Own(options) => open(table, options, deadline).await,
         Source::Pool(pool, custody) => {
-            // Where it is not found out, the pool itself will say why it has no connection, or the next call finds out.
-            let examine = || async { E::examine(pool).await.ok_or(()) };
-            let _ = timeout_at(deadline, table.manner.get_or_try_init(examine)).await;
+            let examining = table.manner.get_or_try_init(|| E::examine(pool));
+            let examined = timeout_at(deadline, examining).await;
+            let manner = examined.unwrap_or(Err(Failure::Unreachable));
+            if *manner.map_err(Failure::while_opening)? == Manner::Whole {
+                // Statements hold their values then, and the pool's own connections may log them.
+                let options = pool.connect_options().as_ref().clone().disable_statement_logging();
+                return open(table, &options, deadline).await;
+            }
             let acquired = timeout_at(deadline, pool.acquire()).await;
             let mut connection = acquired.map_err(|_| Failure::NoConnection)?.map_err(opening)?;
             if *custody == Custody::Held {

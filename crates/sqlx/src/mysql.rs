@@ -119,11 +119,13 @@ impl Engine for MySql {
 
     /// On a connection that goes back to its pool after the call, the next transaction alone has its isolation.
     async fn begin(table: &Table<Self>, connection: &mut Connection<Self>) -> Result<(), Failure> {
-        if let Source::Pool(_, Custody::Borrowed) = table.source {
-            let isolation = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED";
-            script::<Self>(connection, isolation).await?;
-        }
-        script::<Self>(connection, Self::BEGIN).await
+        let Source::Pool(_, Custody::Borrowed) = table.source else {
+            return script::<Self>(connection, Self::BEGIN).await;
+        };
+        let isolation = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED";
+        script::<Self>(connection, isolation).await?;
+        // Where it has not begun, the next transaction of somebody else would have that isolation.
+        script::<Self>(connection, Self::BEGIN).await.map_err(Failure::with_connection_lost)
     }
 
     async fn create_over(

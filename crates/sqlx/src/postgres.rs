@@ -117,7 +117,7 @@ impl Engine for Postgres {
         }
     }
 
-    async fn examine(pool: &PgPool) -> Option<Manner> {
+    async fn examine(pool: &PgPool) -> Result<Manner, Failure> {
         open::examine(pool).await
     }
 

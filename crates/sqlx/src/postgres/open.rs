@@ -96,11 +96,11 @@ fn limited(options: PgConnectOptions, patience: Duration) -> PgConnectOptions {
 }
 
 /// How statements are to go to a pool of the application, which may lead to a pooler: a connection of our own tells, as
-/// it does for those who open a store by its URL. `None` where there is none to be had.
-pub(super) async fn examine(pool: &PgPool) -> Option<Manner> {
+/// it does for those who open a store by its URL.
+pub(super) async fn examine(pool: &PgPool) -> Result<Manner, Failure> {
     let options = PgConnectOptions::clone(&pool.connect_options());
     if !keeps_statements(&options) {
-        return Some(Manner::Whole);
+        return Ok(Manner::Whole);
     }
     let options = options.options([(REMEMBERED, "1")]).disable_statement_logging();
     let examined = match options.connect().await.map_err(classify) {
@@ -113,9 +113,9 @@ pub(super) async fn examine(pool: &PgPool) -> Option<Manner> {
         Err(failure) => Err(failure),
     };
     match examined {
-        Ok(()) => Some(Manner::Prepared),
-        Err(Failure::Refused { why, .. }) if why == POOLER => Some(Manner::Whole),
-        Err(_) => None,
+        Ok(()) => Ok(Manner::Prepared),
+        Err(Failure::Refused { why, .. }) if why == POOLER => Ok(Manner::Whole),
+        Err(failure) => Err(failure),
     }
 }
 

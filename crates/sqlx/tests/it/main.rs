@@ -11,6 +11,7 @@ mod killed;
 mod kills;
 mod limits;
 mod load;
+mod logs;
 mod lost;
 mod moving;
 mod opening;
