@@ -21,8 +21,8 @@ const BREATH: Duration = Duration::from_millis(20);
 const MOST_DOUBLINGS: u32 = 4;
 /// How many records one call deletes at most, where the store is fast: a matter of milliseconds.
 const LARGEST: usize = 500;
-/// How many it deletes at least, however slow the store is, so that there is an end.
-const SMALLEST: usize = 10;
+/// How many it deletes at least, however slow the store is, so that sessions do not come faster than they go.
+const SMALLEST: usize = 100;
 /// A call that takes a larger part of the store's time limit than this is followed by one for half as many.
 const SLOW: u32 = 20;
 
