@@ -1,4 +1,4 @@
-//! Carrying a [`Plan`] out: the only writer.
+//! Carrying a [`Plan`] out: what ends is ended here, and what is written, [`super::write`] writes.
 
 use super::{
     decide::{Ends, Plan, Seen, Step, Target},
@@ -79,7 +79,7 @@ pub(super) enum Round {
     Overtaken,
 }
 
-/// Carries a plan out: the only writer. What stands although the round may be lost is noted in `progress.done`.
+/// Carries a plan out. What stands although the round may be lost is noted in `progress.done`.
 pub(super) async fn apply(
     core: &Core,
     request: &Request,
