@@ -68,6 +68,8 @@ fn check_all(cases: u64, benches: impl AsyncFn() -> Vec<Bench>) {
         rng_seed: RngSeed::Fixed(number("PROPTEST_RNG_SEED", 1)),
         failure_persistence: None,
         max_shrink_iters: 20_000,
+        // In milliseconds: each step asks every database again.
+        max_shrink_time: 300_000,
         ..Config::default()
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

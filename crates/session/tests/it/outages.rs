@@ -19,7 +19,7 @@ use std::{
 const ENGINES: [Engine; 2] = [Engine::Postgres, Engine::MariaDb];
 
 /// Waited for in vain. Longer than what is answered takes, on a machine that has much else to do.
-const SHORT: Duration = Duration::from_secs(2);
+const SHORT: Duration = Duration::from_secs(5);
 
 /// One more process on this server.
 async fn connect(server: &Server, clock: &Clock) -> Bench {
