@@ -1,6 +1,6 @@
-//! The least that a session of axum can cost: a layer written by hand for these very requests.
+//! A plain layer for sessions of axum, written by hand for these very requests.
 //!
-//! It is a limit to hold against, not something to use. It has a token, a table in memory, JSON values in one flat
+//! It is what ours is held against, not something to use. It has a token, a table in memory, JSON values in one flat
 //! record, compare-and-set, and the fields that an answer must carry. It knows no flash, no permanent data, no other
 //! driver, no new token for a session, no owner, no touch, no handle to pass on, no replay, no bound of anything, no
 //! errors and no events.
@@ -29,7 +29,7 @@ use crate::{Application, asked::ENTRIES, axum::AxumApplication};
 const COOKIE: &[u8] = b"__Host-Http-session=";
 const LIFETIME: Duration = Duration::from_secs(7_200);
 
-/// The application with the least sessions.
+/// The application with that layer.
 #[must_use]
 pub fn least() -> Box<dyn Application> {
     let app = Router::new()

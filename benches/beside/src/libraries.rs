@@ -9,7 +9,7 @@ mod tower_sessions;
 use applications::{
     Application, actix,
     asked::{Case, KEY},
-    axum,
+    axum, least,
 };
 use dframework_session::{Config, DriverName, Sessions};
 use std::str::FromStr;
@@ -18,6 +18,7 @@ use std::str::FromStr;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Library {
     Memory,
+    ByHand,
     TowerSessions,
     TowerSessionsMoka,
     AxumSession,
@@ -54,8 +55,9 @@ impl Framework {
 }
 
 impl Library {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Memory,
+        Self::ByHand,
         Self::TowerSessions,
         Self::TowerSessionsMoka,
         Self::AxumSession,
@@ -71,6 +73,7 @@ impl Library {
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Memory => "memory",
+            Self::ByHand => "by-hand",
             Self::TowerSessions => "tower-sessions",
             Self::TowerSessionsMoka => "tower-sessions-moka",
             Self::AxumSession => "axum-session",
@@ -86,6 +89,7 @@ impl Library {
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Memory | Self::ActixMemory => "**dframework-session**, memory",
+            Self::ByHand => "a plain layer by hand",
             Self::TowerSessions => "tower-sessions 0.15, memory",
             Self::TowerSessionsMoka => "tower-sessions 0.14, moka",
             Self::AxumSession => "axum_session 0.22, memory",
@@ -112,6 +116,7 @@ impl Library {
     async fn application(self) -> Box<dyn Application> {
         match self {
             Self::Memory => axum::ours(memory().await),
+            Self::ByHand => least::least(),
             Self::TowerSessions => tower_sessions::memory(),
             Self::TowerSessionsMoka => tower_sessions::moka(),
             Self::AxumSession => axum_session::application().await,

@@ -1,4 +1,4 @@
-//! The limit: what the parts cost that no library can do without, counted and timed by themselves.
+//! Limits: what the parts of a request cost by themselves, counted and timed.
 
 mod parts;
 
@@ -68,7 +68,7 @@ type Costs = BTreeMap<&'static str, Cost>;
 /// The word of what is not a part of ours: what axum takes for having a layer.
 const LAYER: &str = "layer";
 
-/// What requests cannot do without, besides a layer.
+/// The parts of requests, besides a layer.
 const SUMS: [(Library, Case, &[&str]); 10] = [
     (Library::Memory, Case::Unused, &[]),
     (Library::Memory, Case::UnusedWithCookie, &[]),
@@ -93,7 +93,7 @@ const SUMS: [(Library, Case, &[&str]); 10] = [
 /// The table of the parts, and each request against the sum of its parts.
 pub(crate) fn table(run: &Run) -> Result<String> {
     let mut text = String::from(
-        "What no library can do without, each by itself:\n\n\
+        "Parts of what sessions take, each by itself; the table hashes as std's do:\n\n\
          | part | instructions | allocations | nanoseconds |\n|---|---:|---:|---:|\n",
     );
     let turns = run.effort.turns(15);
@@ -114,7 +114,8 @@ pub(crate) fn table(run: &Run) -> Result<String> {
 
 fn write_sums(text: &mut String, run: &Run, costs: &Costs) -> Result<()> {
     text.push_str(
-        "\nEach request against the sum of those that it cannot do without, on axum:\n\n\
+        "\nEach request against the sum of its parts, on axum. What has no name among them is the record, JSON that is \
+         written, and the fields of the answer:\n\n\
          | request | parts | instructions | ours | to the sum | nanoseconds | ours | to the sum |\n\
          |---|---|---:|---:|---:|---:|---:|---:|\n",
     );

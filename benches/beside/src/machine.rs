@@ -9,6 +9,8 @@ use std::{fmt::Write, fs, process::Command, thread};
 /// The date, the machine, and the versions of what a section measures and is measured with.
 pub(crate) fn described(section: Section) -> Result<String> {
     let (date, kernel) = (said("date", &["-u", "+%Y-%m-%d"])?, said("uname", &["-sr"])?);
+    // What follows the version names a build.
+    let kernel = kernel.split('-').next().unwrap_or_default();
     let compiler = said("rustc", &["--version"])?;
     let compiler = compiler.split(" (").next().unwrap_or_default();
     let (processor, cores) = (processor()?, thread::available_parallelism()?);

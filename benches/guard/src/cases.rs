@@ -31,7 +31,7 @@ enum Framework {
 enum Kind {
     /// A layer that does nothing.
     Layer,
-    /// The least that a layer for sessions can be.
+    /// A plain layer for sessions, written by hand for what is asked here.
     Least,
     Memory,
     /// A new session pushes another one out.
