@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 /// What a store does otherwise, and the sentence that says so.
 #[rustfmt::skip]
-const FOUND: [(Break, &str); 86] = [
+const FOUND: [(Break, &str); 87] = [
     (AbsentIsEnded, "an_unused_key_is_unknown"),
     (DropsLabels, "a_record_comes_back_as_it_was_made"),
     (AnswersInOrderOfKeys, "load_answers_in_the_order_of_the_keys"),
@@ -100,6 +100,7 @@ const FOUND: [(Break, &str); 86] = [
     (EndLooksFirst, "an_end_beside_a_move_ends_the_record_or_comes_too_late"),
     (EndsOneAfterTheOther, "end_owned_by_beside_moves_lets_none_slip_away"),
     (DeletesWhatItSaw, "delete_expired_beside_touches_and_commits_removes_nothing_that_lives"),
+    (SweepsGiveWay, "delete_expired_beside_itself_leaves_nothing_that_has_expired"),
     (CommitLooksThenWrites, "parallel_operations_can_be_put_into_one_order_for_each_key"),
     (Caches, "parallel_operations_can_be_put_into_one_order_for_each_key"),
 ];

@@ -294,6 +294,7 @@ macro_rules! __sentences {
                 an_end_beside_a_move_ends_the_record_or_comes_too_late
                 end_owned_by_beside_moves_lets_none_slip_away
                 delete_expired_beside_touches_and_commits_removes_nothing_that_lives
+                delete_expired_beside_itself_leaves_nothing_that_has_expired
             }
             ordering {
                 parallel_operations_can_be_put_into_one_order_for_each_key

@@ -282,3 +282,27 @@ pub(super) async fn delete_expired_beside_touches_and_commits_removes_nothing_th
         assert_eq!(store.alive(&[touched, changed]).await, 2 - deleted, "the others were deleted");
     }
 }
+
+pub(super) async fn delete_expired_beside_itself_leaves_nothing_that_has_expired(store: Subject) {
+    const RECORDS: usize = 30;
+    for first in rounds(20) {
+        for number in 0..RECORDS as u64 {
+            store.make(key(first + number), expiring(at(10))).await;
+        }
+        let sweeps = at_once(first, 3, |_| {
+            let store = store.clone();
+            async move {
+                let mut all = 0;
+                loop {
+                    match sound(store.delete_expired(at(10), 4).await) {
+                        0 => return all,
+                        deleted => all += deleted,
+                    }
+                    assert!(all <= RECORDS, "more were deleted than there were");
+                }
+            }
+        });
+        let deleted: usize = sweeps.await.into_iter().sum();
+        assert_eq!(deleted, RECORDS, "when all of them say that nothing is left, nothing is");
+    }
+}
