@@ -109,6 +109,7 @@ async fn the_largest_message_that_a_server_takes_is_sent() {
             store.end(&key(1), NOW).await.unwrap();
             store.delete_expired(NOW, 1).await.unwrap();
             size += 1;
+            assert!(size < 1 << 21, "there is a limit");
         }
         sizes.push(size);
     }

@@ -171,8 +171,10 @@ async fn a_server_that_falls_silent_while_a_connection_is_made_is_not_waited_for
             proxy.cut();
             proxy.release(Direction::ToClient);
             answers += 1;
+            assert!(answers < 100, "{engine:?}: it is never opened");
         }
-        assert!(answers >= 3, "{engine:?}: {answers}");
+        // What comes together counts as one, but nothing comes before it was asked for.
+        assert!(answers >= 2, "{engine:?}: {answers}");
     }
 }
 

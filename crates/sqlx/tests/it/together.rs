@@ -257,17 +257,20 @@ async fn what_has_waited_for_others_of_its_batch_until_its_time_was_over_is_not_
     let mut other = home.connect().await;
     // It holds the rows of the saves, and not those of the ends.
     other.run("BEGIN; UPDATE sessions SET version = version WHERE get_byte(key, 0) < 20").await;
-    let saves = (0..20).map(|number| {
+    let saving = |number| {
         let store = &store;
         async move { save(store, key(number), 1, b"other").await.map(drop) }
-    });
-    let mut calls = wait(saves).await;
+    };
+    // The saves are tried until the time of the last of them is over, and so is that of the ends before it.
+    let mut calls = wait((0..1).map(saving)).await;
     let ends = (20..40).map(|number| {
         let store = &store;
         async move { store.end(&key(number), LATER).await.map(drop) }
     });
     calls.append(&mut wait(ends).await);
-    for (number, answer) in (0..40).zip(all(calls).await) {
+    calls.append(&mut wait((1..20).map(saving)).await);
+    let numbers = (0..1).chain(20..40).chain(1..20);
+    for (number, answer) in numbers.zip(all(calls).await) {
         let error = answer.expect_err("it is too late");
         let said = in_full(&error);
         let why =
