@@ -187,13 +187,12 @@ impl Session {
     fn commit(&mut self) -> Option<Token> {
         let bytes: Arc<[u8]> = self.new.take()?.into();
         let expires_at = SystemTime::now() + LIFETIME;
-        let (token, is_new) = match (self.token, &self.kept) {
-            (Some(token), Some(_)) => (token, false),
-            _ => {
-                let mut token = [0; 32];
-                getrandom::fill(&mut token).expect("the system has random bytes");
-                (token, true)
-            }
+        let (token, is_new) = if let (Some(token), Some(_)) = (self.token, &self.kept) {
+            (token, false)
+        } else {
+            let mut token = [0; 32];
+            getrandom::fill(&mut token).expect("the system has random bytes");
+            (token, true)
         };
         let expected = self.kept.as_ref().map_or(0, |kept| kept.version);
         let mut shard = self.table.shard(&token).lock().unwrap_or_else(PoisonError::into_inner);
