@@ -18,7 +18,7 @@ mod table;
 
 use cases::{CASES, Case, Side};
 use measuring::count::{self, Count};
-use std::{env, error::Error, num::NonZero, process::ExitCode, thread};
+use std::{env, error::Error, process::ExitCode};
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -72,26 +72,12 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     }
 }
 
-/// Counts all cases, as many at a time as the machine has processors. Counts do not depend on what else runs.
+/// What a request of each case costs above the same request without sessions.
 fn count_all() -> Vec<(Case, Count)> {
-    let threads = thread::available_parallelism().map_or(1, NonZero::get);
-    let mut counted: Vec<(usize, Count)> = thread::scope(|scope| {
-        let share = |first| {
-            let positions = (first..CASES.len()).step_by(threads);
-            scope.spawn(move || positions.map(|at| (at, overhead(CASES[at]))).collect::<Vec<_>>())
-        };
-        let running: Vec<_> = (0..threads).map(share).collect();
-        let counted = running.into_iter().map(|share| share.join().expect("every case is counted"));
-        counted.flatten().collect()
-    });
-    counted.sort_by_key(|(at, _)| *at);
-    counted.into_iter().map(|(at, count)| (CASES[at], count)).collect()
-}
-
-/// What a request of this case costs above the same request without sessions.
-fn overhead(case: Case) -> Count {
-    let request = |side: Side| count::request(&[case.name, side.word()]);
-    request(Side::With) - request(Side::Without)
+    let words = |case: Case| [Side::With, Side::Without].map(|side| vec![case.name, side.word()]);
+    let counts = count::requests(&CASES.map(words).concat());
+    let overheads = counts.chunks(2).map(|pair| pair[0] - pair[1]);
+    CASES.into_iter().zip(overheads).collect()
 }
 
 fn print(counted: &[(Case, Count)]) {
