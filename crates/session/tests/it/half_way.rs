@@ -4,10 +4,17 @@ use crate::{
     stores::{Fault, Verb, in_a_probe},
     support::{Client, HOUR, Jar, drivers, holding, in_memory, keepers, yield_often},
 };
-use dframework_session::{ResponseHead, Session, SessionHandle, tower::SessionLayer};
+use dframework_session::{Error, ResponseHead, Session, SessionHandle, tower::SessionLayer};
 use serde_json::json;
 use std::{collections::BTreeMap, convert::Infallible};
+use tokio::task::JoinHandle;
 use tower::{Layer, Service};
+
+/// Begins to save, and lets that run until it waits.
+async fn saving(handle: &SessionHandle) -> JoinHandle<Result<(), Error>> {
+    let handle = handle.clone();
+    holding(async move { handle.save().await }).await
+}
 
 #[tokio::test]
 async fn destroy_is_carried_out_though_what_follows_is_too_large() {
@@ -64,14 +71,7 @@ async fn two_saves_at_once_make_one_session() {
     let handle = bench.open(&jar, Client::Plain, "POST");
     handle.set("a", "1").await.unwrap();
     store.fail_next(Verb::Create, Fault::Held);
-    let one = {
-        let h = handle.clone();
-        holding(async move { h.save().await }).await
-    };
-    let two = {
-        let h = handle.clone();
-        holding(async move { h.save().await }).await
-    };
+    let (one, two) = (saving(&handle).await, saving(&handle).await);
     store.release();
     one.await.unwrap().unwrap();
     two.await.unwrap().unwrap();
@@ -86,20 +86,11 @@ async fn what_a_save_has_acknowledged_is_not_lost() {
     let handle = bench.open(&jar, Client::Plain, "POST");
     handle.set("a", "1").await.unwrap();
     store.fail_next(Verb::Create, Fault::Held);
-    let one = {
-        let h = handle.clone();
-        holding(async move { h.save().await }).await
-    };
+    let one = saving(&handle).await;
     // Plans { a } and waits for its turn behind the two others' tasks.
-    let two = {
-        let h = handle.clone();
-        holding(async move { h.save().await }).await
-    };
+    let two = saving(&handle).await;
     handle.set("b", "2").await.unwrap();
-    let three = {
-        let h = handle.clone();
-        holding(async move { h.save().await }).await
-    };
+    let three = saving(&handle).await;
     store.release();
     for task in [one, two, three] {
         task.await.unwrap().unwrap();
@@ -118,14 +109,7 @@ async fn a_destroy_saved_twice_at_once_removes_the_cookies() {
     handle.destroy().await.unwrap();
     handle.flash("status", "bye").await.unwrap();
     store.fail_next(Verb::End, Fault::Held);
-    let one = {
-        let h = handle.clone();
-        holding(async move { h.save().await }).await
-    };
-    let two = {
-        let h = handle.clone();
-        holding(async move { h.save().await }).await
-    };
+    let (one, two) = (saving(&handle).await, saving(&handle).await);
     store.release();
     one.await.unwrap().unwrap();
     two.await.unwrap().unwrap();
@@ -408,14 +392,7 @@ async fn what_is_set_during_a_save_is_not_lost() {
         let handle = bench.open(&jar, Client::Plain, "POST");
         handle.set("a", "1").await.unwrap();
         store.fail_next(Verb::Create, Fault::Held);
-        let one = {
-            let h = handle.clone();
-            holding(async move { h.save().await }).await
-        };
-        let two = {
-            let h = handle.clone();
-            holding(async move { h.save().await }).await
-        };
+        let (one, two) = (saving(&handle).await, saving(&handle).await);
         handle.set(key, "2").await.unwrap();
         store.release();
         one.await.unwrap().unwrap();
