@@ -6,8 +6,8 @@ use crate::{
 };
 use applications::{Application, asked::Case, axum};
 use measuring::{
+    Spread,
     count::{self, Count},
-    median,
     plot::{Bar, Group},
 };
 use std::{collections::BTreeMap, fmt::Write, str::FromStr, time::Instant};
@@ -67,8 +67,7 @@ fn run_application(application: &dyn Application, requests: usize) {
 }
 
 /// The time of a request that a layer takes, in nanoseconds.
-#[expect(clippy::cast_possible_truncation, reason = "there are fewer than 2^63")]
-pub(crate) fn layer_nanos(turns: usize) -> i64 {
+pub(crate) fn layer_nanos(turns: usize) -> Spread {
     const REQUESTS: u32 = 20_000;
     let (layer, bare) = (axum::layer(), axum::bare());
     let time = |application: &dyn Application| {
@@ -76,7 +75,7 @@ pub(crate) fn layer_nanos(turns: usize) -> i64 {
         run_application(application, REQUESTS as usize);
         begun.elapsed().as_secs_f64() * 1e9 / f64::from(REQUESTS)
     };
-    median((0..turns).map(|_| time(&*layer) - time(&*bare))).round() as i64
+    Spread::of((0..turns).map(|_| time(&*layer) - time(&*bare)))
 }
 
 /// Prints what the instructions of a case are spent on, by function.

@@ -112,3 +112,9 @@ pub(crate) fn ratio(theirs: i64, ours: i64) -> String {
     let ratio = theirs as f64 / ours as f64;
     format!("{ratio:.1}")
 }
+
+/// Whole nanoseconds or requests: there is more noise than that.
+#[expect(clippy::cast_possible_truncation, reason = "there are fewer than 2^63")]
+pub(crate) fn whole(number: f64) -> i64 {
+    number.round() as i64
+}

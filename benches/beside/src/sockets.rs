@@ -3,11 +3,11 @@
 use crate::{
     counts::Sessions,
     libraries::Library,
-    run::{Result, Run},
+    run::{Result, Run, whole},
 };
 use applications::asked::{Case, FIELDS};
 use measuring::{
-    median,
+    Spread, median,
     plot::{Bar, Group},
     process::Process,
 };
@@ -109,7 +109,7 @@ struct Shares {
     /// Requests a second.
     with: f64,
     without: f64,
-    share: f64,
+    share: Spread,
 }
 
 fn measure(run: &Run) -> Result<Vec<Shares>> {
@@ -144,7 +144,7 @@ fn measure_in(folder: &Path, turns: usize) -> Result<Vec<Shares>> {
                 case,
                 with: median(rounds.iter().map(|(with, _)| *with)),
                 without: median(rounds.iter().map(|(_, without)| *without)),
-                share: median(rounds.iter().map(|(with, without)| with / without)),
+                share: Spread::of(rounds.iter().map(|(with, without)| with / without)),
             });
         }
     }
@@ -154,26 +154,30 @@ fn measure_in(folder: &Path, turns: usize) -> Result<Vec<Shares>> {
 
 /// The table of all servers, and a plot.
 pub(crate) fn table(run: &Run) -> Result<String> {
+    let turns = run.effort.turns(ROUNDS);
     let mut text = format!(
-        "Requests a second over {CONNECTIONS} connections of one load generator, wrk, on the same machine: medians of {} turns of \
-         {SECONDS} seconds. The share is of what the same server answers without sessions.\n\n\
-         | request | library | with | without | share |\n|---|---|---:|---:|---:|\n",
-        run.effort.turns(ROUNDS)
+        "Requests a second over {CONNECTIONS} connections of one load generator, wrk, on the same machine: medians of {turns} turns \
+         of {SECONDS} seconds. The share is of what the same server answers without sessions. {}\n\n\
+         | request | library | with | without | share, % |\n|---|---|---:|---:|---:|\n",
+        Spread::explained(turns)
     );
     let rows = measure(run)?;
     for Shares { library, case, with, without, share } in &rows {
         let (case, title) = (case.title(), library.title());
-        writeln!(text, "| {case} | {title} | {with:.0} | {without:.0} | {:.1} % |", share * 100.0)?;
+        writeln!(
+            text,
+            "| {case} | {title} | {with:.0} | {without:.0} | {} |",
+            (*share * 100.0).cell(1)
+        )?;
     }
     let groups = CASES.map(|case| group(case, rows.iter().filter(|row| row.case == case)));
     text.push_str(&run.draw("sockets", "Requests a second over a socket", &groups)?);
     Ok(text)
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "there are fewer than 2^63")]
 fn group<'a>(case: Case, rows: impl Iterator<Item = &'a Shares> + Clone) -> Group {
-    let with = rows.clone().map(|row| Bar::new(row.library.title(), row.with.round() as i64));
+    let with = rows.clone().map(|row| Bar::new(row.library.title(), whole(row.with)));
     let bare = median(rows.map(|row| row.without));
-    let bare = Bar::new("axum alone", bare.round() as i64);
+    let bare = Bar::new("axum alone", whole(bare));
     Group::new(case.title(), with.chain([bare]).collect())
 }

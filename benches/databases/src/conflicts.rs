@@ -6,7 +6,10 @@ use crate::{
     run::Run,
 };
 use course::{Case, Measured, Order, Requests};
-use measuring::plot::{Panel, Series};
+use measuring::{
+    Spread,
+    plot::{Panel, Series},
+};
 use std::{error::Error, fmt::Write};
 
 /// How often all take their turn.
@@ -48,8 +51,9 @@ pub(crate) fn measure(run: &Run) -> Result<String, Box<dyn Error>> {
     let title = "Requests a second, by how many of a hundred are of one session";
     let plot = run.draw("conflicts", title, 3, &panels)?;
     let turns = run.effort.turns(TURNS);
+    let range = Spread::explained(turns);
     Ok(format!(
-        "{on} Requests a second with {IN_FLIGHT} in flight, medians of {turns} turns. Each raises a number in its session, by \
+        "{on} Requests a second with {IN_FLIGHT} in flight, medians of {turns} turns. {range} Each raises a number in its session, by \
          `increment` where there is such a verb. Of a hundred requests: how often ours found that another one had come first and \
          went round again; how many numbers are not in the session though the answer said so, and how many requests were \
          answered with an error (ours : tower-sessions : bare statements).\n\n{table}{plot}"
@@ -69,12 +73,12 @@ fn write_row(
         let numbers = losses.iter().map(|measured| of_hundred(number(measured)));
         numbers.collect::<Vec<_>>().join(" : ")
     };
-    let [ours, theirs, bare] = ALL.map(|who| turns.a_second(who));
+    let [ours, theirs, bare] = ALL.map(|who| turns.a_second(who).cell(0));
     let rounds = of_hundred(losses[0].rounds.cast_signed());
     let (lost, refused) = (all(|one| one.lost), all(|one| one.refused.cast_signed()));
     writeln!(
         table,
-        "| {} | {} % | {ours:.0} | {theirs:.0} | {bare:.0} | {rounds} | {lost} | {refused} |",
+        "| {} | {} % | {ours} | {theirs} | {bare} | {rounds} | {lost} | {refused} |",
         place.kind.word(),
         requests.shared
     )?;
@@ -82,7 +86,7 @@ fn write_row(
 }
 
 fn panel(place: &Place, rows: &[Turns]) -> Panel {
-    let values = |who| rows.iter().map(|turns| Some(turns.a_second(who))).collect();
+    let values = |who| rows.iter().map(|turns| Some(turns.a_second(who).middle)).collect();
     let series = ALL.map(|who| Series::new(who.title(), values(who)));
     let steps = SHARES.map(|share| format!("{share} %")).into();
     Panel::new(place.kind.word(), steps, series.into())

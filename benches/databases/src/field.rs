@@ -2,7 +2,7 @@
 
 use crate::place::Place;
 use course::{Measured, Order, Requests};
-use measuring::{median, process::Process};
+use measuring::{Spread, median, process::Process};
 use servers::Database;
 use std::{env, error::Error, path::Path, process::Command};
 
@@ -139,13 +139,13 @@ impl Turns {
     }
 
     /// How many requests are answered in a second.
-    pub(crate) fn a_second(&self, who: Who) -> f64 {
-        1e6 / self.micros(who)
+    pub(crate) fn a_second(&self, who: Who) -> Spread {
+        Spread::of(self.of(who).map(|nanos| 1e9 / nanos))
     }
 
-    /// How many times as long as this library it takes: the median of the turns' ratios.
-    pub(crate) fn to_ours(&self, who: Who) -> f64 {
-        median(self.of(who).zip(self.of(Who::Ours)).map(|(theirs, ours)| theirs / ours))
+    /// How many times as long as this library it takes, turn by turn.
+    pub(crate) fn to_ours(&self, who: Who) -> Spread {
+        Spread::of(self.of(who).zip(self.of(Who::Ours)).map(|(theirs, ours)| theirs / ours))
     }
 
     fn of(&self, who: Who) -> impl Iterator<Item = f64> {

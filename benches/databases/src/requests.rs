@@ -6,7 +6,10 @@ use crate::{
     run::Run,
 };
 use course::{Case, Order, Requests};
-use measuring::plot::{Panel, Series};
+use measuring::{
+    Spread,
+    plot::{Panel, Series},
+};
 use std::{error::Error, fmt::Write};
 
 /// How often all take their turn.
@@ -54,9 +57,10 @@ pub(crate) fn measure(run: &Run) -> Result<String, Box<dyn Error>> {
     let title = "Requests a second by requests in flight";
     let plot = run.draw("databases", title, 3, &panels)?;
     let turns = run.effort.turns(TURNS);
+    let range = Spread::explained(turns);
     Ok(format!(
         "{on} Microseconds of a request, medians of {turns} turns, with {OTHERS} other sessions in the table. The ratio is how \
-         many times as long tower-sessions takes, or the bare statements. Statements per request: ours, without batches, \
+         many times as long tower-sessions takes, or the bare statements. {range} Statements per request: ours, without batches, \
          tower-sessions.\n\n{table}{plot}"
     ))
 }
@@ -78,21 +82,21 @@ fn write_row(
     statements: &[f64],
 ) -> Result<(), Box<dyn Error>> {
     let [ours, single, theirs, bare] = ALL.map(|who| turns.micros(who));
-    let (ratio, to_bare) = (turns.to_ours(Who::TowerSessions), turns.to_ours(Who::Bare));
+    let [ratio, to_bare] = [Who::TowerSessions, Who::Bare].map(|who| turns.to_ours(who).cell(2));
     let statements: Vec<String> =
         statements[..3].iter().map(|count| format!("{count:.2}")).collect();
     let (kind, case, in_flight) = (kind.word(), requests.case.title(), requests.in_flight);
     writeln!(
         table,
-        "| {kind} | {case} | {in_flight} | {ours:.0} µs | {single:.0} µs | {theirs:.0} µs | {bare:.0} µs | {ratio:.2} \
-         | {to_bare:.2} | {} |",
+        "| {kind} | {case} | {in_flight} | {ours:.0} µs | {single:.0} µs | {theirs:.0} µs | {bare:.0} µs | {ratio} \
+         | {to_bare} | {} |",
         statements.join(" : ")
     )?;
     Ok(())
 }
 
 fn panel(place: &Place, case: Case, rows: &[(usize, Turns)]) -> Panel {
-    let values = |who| rows.iter().map(|(_, turns)| Some(turns.a_second(who))).collect();
+    let values = |who| rows.iter().map(|(_, turns)| Some(turns.a_second(who).middle)).collect();
     let series = ALL.map(|who| Series::new(who.title(), values(who)));
     let steps = rows.iter().map(|(in_flight, _)| in_flight.to_string()).collect();
     Panel::new(&format!("{}: {}", place.kind.word(), case.title()), steps, series.into())

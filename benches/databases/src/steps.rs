@@ -7,6 +7,7 @@ use crate::{
 };
 use course::{Case, Measured, Order, Requests};
 use measuring::{
+    Spread,
     effort::Effort,
     plot::{Panel, Series, short},
 };
@@ -115,8 +116,10 @@ pub(crate) fn measure(run: &Run, growing: Growing) -> Result<String, Box<dyn Err
     let plot = run.draw(name, title, 3, &panels)?;
     let filled = if growing == Growing::Table { &*filled } else { "" };
     let (turns, explained) = (run.effort.turns(TURNS), growing.explained());
+    let range = Spread::explained(turns);
     Ok(format!(
-        "{on} Microseconds of a request with {IN_FLIGHT} in flight, medians of {turns} turns. {explained}\n\n{table}{filled}{plot}"
+        "{on} Microseconds of a request with {IN_FLIGHT} in flight, medians of {turns} turns. The ratio is how many times as long \
+         the others take. {range} {explained}\n\n{table}{filled}{plot}"
     ))
 }
 
@@ -153,11 +156,11 @@ fn write_row(
 ) -> Result<(), Box<dyn Error>> {
     let turns = step.of(case);
     let [ours, theirs, bare] = ALL.map(|who| turns.micros(who));
-    let (ratio, to_bare) = (turns.to_ours(Who::TowerSessions), turns.to_ours(Who::Bare));
+    let [ratio, to_bare] = [Who::TowerSessions, Who::Bare].map(|who| turns.to_ours(who).cell(2));
     let (kind, case, size) = (kind.word(), case.title(), step.size);
     writeln!(
         table,
-        "| {kind} | {case} | {size} | {ours:.0} µs | {theirs:.0} µs | {bare:.0} µs | {ratio:.2} | {to_bare:.2} |"
+        "| {kind} | {case} | {size} | {ours:.0} µs | {theirs:.0} µs | {bare:.0} µs | {ratio} | {to_bare} |"
     )?;
     Ok(())
 }

@@ -4,6 +4,9 @@ pub mod count;
 pub mod effort;
 pub mod plot;
 pub mod process;
+mod spread;
+
+pub use spread::Spread;
 
 /// The value in the middle.
 ///

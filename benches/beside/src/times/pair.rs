@@ -6,7 +6,7 @@ use crate::{
     run::Result,
 };
 use applications::asked::Case;
-use measuring::{median, process::Process};
+use measuring::{Spread, median, process::Process};
 use std::{
     env,
     error::Error,
@@ -122,10 +122,9 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    /// Whole nanoseconds: there is more noise than that.
-    #[expect(clippy::cast_possible_truncation, reason = "there are fewer than 2^63")]
-    pub(super) fn overhead(&self) -> i64 {
-        median(self.one.iter().map(|turn| turn.with - turn.without)).round() as i64
+    /// What the library takes, in nanoseconds.
+    pub(super) fn overhead(&self) -> Spread {
+        Spread::of(self.one.iter().map(|turn| turn.with - turn.without))
     }
 
     /// What the framework takes without the library.
@@ -134,8 +133,8 @@ impl Turns {
     }
 
     /// How many times the requests of one thread two answer.
-    pub(super) fn gain(&self) -> f64 {
-        median(self.one.iter().zip(&self.two).map(|(one, two)| 2.0 * one.with / two.with))
+    pub(super) fn gain(&self) -> Spread {
+        Spread::of(self.one.iter().zip(&self.two).map(|(one, two)| 2.0 * one.with / two.with))
     }
 }
 
