@@ -33,6 +33,11 @@ pub(crate) fn measure(run: &Run) -> Result<String, Box<dyn Error>> {
         "| database | request | in flight | ours | without batches | tower-sessions | bare statements | ratio | to bare | statements |\n\
          |---|---|---:|---:|---:|---:|---:|---:|---:|---:|\n",
     );
+    let mut waits = String::from(
+        "\nMicroseconds in which half of the requests are answered, and 99 of 100: medians of the turns.\n\n\
+         | database | request | in flight | ours | without batches | tower-sessions | bare statements |\n\
+         |---|---|---:|---:|---:|---:|---:|\n",
+    );
     let mut panels = Vec::new();
     let on = run.on_each(
         |_| true,
@@ -47,6 +52,9 @@ pub(crate) fn measure(run: &Run) -> Result<String, Box<dyn Error>> {
                     let statements = count_statements(&mut counted, requests)?;
                     let turns = timed.take_turns(requests, run.effort.turns(TURNS))?;
                     write_row(&mut table, place.kind, requests, &turns, &statements)?;
+                    if in_flight > 1 {
+                        write_waits(&mut waits, place.kind, requests, &turns)?;
+                    }
                     rows.push((in_flight, turns));
                 }
                 panels.push(panel(place, case, &rows));
@@ -61,7 +69,7 @@ pub(crate) fn measure(run: &Run) -> Result<String, Box<dyn Error>> {
     Ok(format!(
         "{on} Microseconds of a request, medians of {turns} turns, with {OTHERS} other sessions in the table. The ratio is how \
          many times as long tower-sessions takes, or the bare statements. {range} Statements per request: ours, without batches, \
-         tower-sessions.\n\n{table}{plot}"
+         tower-sessions.\n\n{table}{waits}{plot}"
     ))
 }
 
@@ -92,6 +100,22 @@ fn write_row(
          | {to_bare} | {} |",
         statements.join(" : ")
     )?;
+    Ok(())
+}
+
+/// How long single requests wait for their answer.
+fn write_waits(
+    waits: &mut String,
+    kind: Kind,
+    requests: Requests,
+    turns: &Turns,
+) -> Result<(), Box<dyn Error>> {
+    let Requests { case, in_flight, .. } = requests;
+    write!(waits, "| {} | {} | {in_flight} |", kind.word(), case.title())?;
+    for [half, most] in ALL.map(|who| turns.waited(who)) {
+        write!(waits, " {half:.0} / {most:.0} |")?;
+    }
+    waits.push('\n');
     Ok(())
 }
 
