@@ -21,7 +21,8 @@ use std::{
 use tokio::{net::TcpListener, runtime::Runtime};
 
 /// The libraries that are served.
-const SERVED: [Library; 3] = [Library::Memory, Library::Stealth, Library::TowerSessions];
+const SERVED: [Library; 4] =
+    [Library::Memory, Library::ByHand, Library::Stealth, Library::TowerSessions];
 
 /// The cases that are asked for.
 const CASES: [Case; 2] = [Case::Read, Case::ReadAndWrite];
