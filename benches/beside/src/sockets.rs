@@ -7,7 +7,9 @@ use crate::{
 };
 use applications::asked::{Case, FIELDS};
 use measuring::{
-    Spread, median,
+    Spread,
+    files::Folder,
+    median,
     plot::{Bar, Group},
     process::Process,
 };
@@ -16,7 +18,7 @@ use std::{
     fmt::Write,
     fs,
     path::{Path, PathBuf},
-    process::{self, Command},
+    process::Command,
 };
 use tokio::{net::TcpListener, runtime::Runtime};
 
@@ -161,18 +163,11 @@ impl Row {
 }
 
 fn measure(run: &Run) -> Result<Vec<Row>> {
-    let folder = env::temp_dir().join(format!("beside-{}", process::id()));
-    fs::create_dir_all(&folder)?;
-    let measured = measure_in(&folder, run.effort.turns(ROUNDS));
-    fs::remove_dir_all(&folder)?;
-    measured
-}
-
-fn measure_in(folder: &Path, turns: usize) -> Result<Vec<Row>> {
+    let (folder, turns) = (Folder::new()?, run.effort.turns(ROUNDS));
     let mut measured = Vec::new();
     for library in SERVED {
-        let with = Server::start(library, "with", folder)?;
-        let without = Server::start(library, "without", folder)?;
+        let with = Server::start(library, "with", folder.path())?;
+        let without = Server::start(library, "without", folder.path())?;
         for case in CASES {
             let mut rounds = Vec::new();
             for round in 0..=turns {

@@ -33,21 +33,11 @@ pub(crate) fn measure(run: &Run) -> Result<String, Box<dyn Error>> {
          |---|---:|---:|---:|---:|---:|---:|---:|\n",
     );
     let mut panels = Vec::new();
-    let on = run.on_each(Kind::is_durable, |place| {
-        let mut counted = Field::start(&ALL, place, &run.peer, How::Counted, OTHERS)?;
-        let mut timed = Field::start(&ALL, place, &run.peer, How::Timed, OTHERS)?;
-        let mut rows = Vec::new();
-        for shared in SHARES {
-            let count = run.effort.of(COUNT).max(100);
-            let requests = Requests { case: Case::Count, in_flight: IN_FLIGHT, count, shared };
-            let losses = counted.order(Order::Ask(requests))?;
-            let turns = timed.take_turns(requests, run.effort.turns(TURNS))?;
-            write_row(&mut table, place, requests, &turns, &losses)?;
-            rows.push(turns);
-        }
-        panels.push(panel(place, &rows));
-        Ok(())
-    })?;
+    let (on, parts) = run.on_each(Kind::is_durable, |place| measure_on(run, place))?;
+    for (rows, panel) in parts {
+        table.push_str(&rows);
+        panels.push(panel);
+    }
     let title = "Requests a second, by how many of a hundred are of one session";
     let plot = run.draw("conflicts", title, 3, &panels)?;
     let turns = run.effort.turns(TURNS);
@@ -58,6 +48,24 @@ pub(crate) fn measure(run: &Run) -> Result<String, Box<dyn Error>> {
          went round again; how many numbers are not in the session though the answer said so, and how many requests were \
          answered with an error (ours : tower-sessions : bare statements).\n\n{table}{plot}"
     ))
+}
+
+/// The rows of one database, and its panel of the plot.
+fn measure_on(run: &Run, place: &Place) -> Result<(String, Panel), Box<dyn Error>> {
+    let mut counted = Field::start(&ALL, place, &run.peer, How::Counted, OTHERS)?;
+    let mut timed = Field::start(&ALL, place, &run.peer, How::Timed, OTHERS)?;
+    counted.settle(place);
+    timed.settle(place);
+    let (mut rows, mut taken) = (String::new(), Vec::new());
+    for shared in SHARES {
+        let count = run.effort.of(COUNT).max(100);
+        let requests = Requests { case: Case::Count, in_flight: IN_FLIGHT, count, shared };
+        let losses = counted.order(Order::Ask(requests))?;
+        let turns = timed.take_turns(requests, run.effort.turns(TURNS))?;
+        write_row(&mut rows, place, requests, &turns, &losses)?;
+        taken.push(turns);
+    }
+    Ok((rows, panel(place, &taken)))
 }
 
 fn write_row(

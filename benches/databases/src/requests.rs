@@ -28,6 +28,14 @@ const REQUESTS: [(Case, [(usize, usize); 3]); 3] = [
     (Case::New, [(1, 400), (32, 960), (256, 1_024)]),
 ];
 
+/// What was measured on one database.
+#[derive(Default)]
+struct Part {
+    table: String,
+    waits: String,
+    panels: Vec<Panel>,
+}
+
 pub(crate) fn measure(run: &Run) -> Result<String, Box<dyn Error>> {
     let mut table = String::from(
         "| database | request | in flight | ours | without batches | tower-sessions | bare statements | ratio | to bare | statements |\n\
@@ -39,29 +47,12 @@ pub(crate) fn measure(run: &Run) -> Result<String, Box<dyn Error>> {
          |---|---|---:|---:|---:|---:|---:|\n",
     );
     let mut panels = Vec::new();
-    let on = run.on_each(
-        |_| true,
-        |place| {
-            let mut counted = Field::start(&ALL, place, &run.peer, How::Counted, OTHERS)?;
-            let mut timed = Field::start(&ALL, place, &run.peer, How::Timed, OTHERS)?;
-            for (case, asked) in REQUESTS {
-                let mut rows = Vec::new();
-                for (in_flight, count) in asked {
-                    let count = run.effort.of(count).max(in_flight);
-                    let requests = Requests { case, in_flight, count, shared: 0 };
-                    let statements = count_statements(&mut counted, requests)?;
-                    let turns = timed.take_turns(requests, run.effort.turns(TURNS))?;
-                    write_row(&mut table, place.kind, requests, &turns, &statements)?;
-                    if in_flight > 1 {
-                        write_waits(&mut waits, place.kind, requests, &turns)?;
-                    }
-                    rows.push((in_flight, turns));
-                }
-                panels.push(panel(place, case, &rows));
-            }
-            Ok(())
-        },
-    )?;
+    let (on, parts) = run.on_each(|_| true, |place| measure_on(run, place))?;
+    for part in parts {
+        table.push_str(&part.table);
+        waits.push_str(&part.waits);
+        panels.extend(part.panels);
+    }
     let title = "Requests a second by requests in flight";
     let plot = run.draw("databases", title, 3, &panels)?;
     let turns = run.effort.turns(TURNS);
@@ -71,6 +62,30 @@ pub(crate) fn measure(run: &Run) -> Result<String, Box<dyn Error>> {
          many times as long tower-sessions takes, or the bare statements. {range} Statements per request: ours, without batches, \
          tower-sessions.\n\n{table}{waits}{plot}"
     ))
+}
+
+fn measure_on(run: &Run, place: &Place) -> Result<Part, Box<dyn Error>> {
+    let mut counted = Field::start(&ALL, place, &run.peer, How::Counted, OTHERS)?;
+    let mut timed = Field::start(&ALL, place, &run.peer, How::Timed, OTHERS)?;
+    counted.settle(place);
+    timed.settle(place);
+    let mut part = Part::default();
+    for (case, asked) in REQUESTS {
+        let mut rows = Vec::new();
+        for (in_flight, count) in asked {
+            let count = run.effort.of(count).max(in_flight);
+            let requests = Requests { case, in_flight, count, shared: 0 };
+            let statements = count_statements(&mut counted, requests)?;
+            let turns = timed.take_turns(requests, run.effort.turns(TURNS))?;
+            write_row(&mut part.table, place.kind, requests, &turns, &statements)?;
+            if in_flight > 1 {
+                write_waits(&mut part.waits, place.kind, requests, &turns)?;
+            }
+            rows.push((in_flight, turns));
+        }
+        part.panels.push(panel(place, case, &rows));
+    }
+    Ok(part)
 }
 
 fn count_statements(field: &mut Field, requests: Requests) -> Result<Vec<f64>, Box<dyn Error>> {

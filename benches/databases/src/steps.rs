@@ -105,14 +105,15 @@ pub(crate) fn measure(run: &Run, growing: Growing) -> Result<String, Box<dyn Err
          |---|---:|---:|---:|---:|\n"
     );
     let mut panels = Vec::new();
-    let on = run.on_each(Kind::is_durable, |place| {
-        let steps = take_steps(run, growing, place)?;
+    let taken = |place: &Place| Ok((place.kind, take_steps(run, growing, place)?));
+    let (on, measured) = run.on_each(Kind::is_durable, taken)?;
+    for (kind, steps) in &measured {
         for (case, _) in REQUESTS {
-            panels.push(panel(place, case, &steps));
-            steps.iter().try_for_each(|step| write_row(&mut table, place.kind, case, step))?;
+            panels.push(panel(*kind, case, steps));
+            steps.iter().try_for_each(|step| write_row(&mut table, *kind, case, step))?;
         }
-        steps.iter().try_for_each(|step| write_filled(&mut filled, place.kind, step))
-    })?;
+        steps.iter().try_for_each(|step| write_filled(&mut filled, *kind, step))?;
+    }
     let plot = run.draw(name, title, 3, &panels)?;
     let filled = if growing == Growing::Table { &*filled } else { "" };
     let (turns, explained) = (run.effort.turns(TURNS), growing.explained());
@@ -175,9 +176,9 @@ fn write_filled(filled: &mut String, kind: Kind, step: &Step) -> Result<(), Box<
     Ok(())
 }
 
-fn panel(place: &Place, case: Case, steps: &[Step]) -> Panel {
+fn panel(kind: Kind, case: Case, steps: &[Step]) -> Panel {
     let values = |who| steps.iter().map(|step| Some(step.of(case).micros(who))).collect();
     let series = ALL.map(|who| Series::new(who.title(), values(who)));
     let sizes = steps.iter().map(|step| short(step.size)).collect();
-    Panel::new(&format!("{}: {}", place.kind.word(), case.title()), sizes, series.into())
+    Panel::new(&format!("{}: {}", kind.word(), case.title()), sizes, series.into())
 }

@@ -2,6 +2,7 @@
 
 pub mod count;
 pub mod effort;
+pub mod files;
 pub mod plot;
 pub mod process;
 mod spread;
