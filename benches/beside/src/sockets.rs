@@ -1,13 +1,12 @@
 //! Requests over a socket: how many a second a server answers with a library, and without one.
 
 use crate::{
-    counts::Sessions,
-    libraries::Library,
+    libraries::{Asked, Library},
     run::{Result, Run, whole},
 };
 use applications::asked::{Case, FIELDS};
 use measuring::{
-    Spread,
+    Side, Spread,
     files::Folder,
     median,
     plot::{Bar, Group},
@@ -29,7 +28,7 @@ const SERVED: [Library; 4] =
 /// The cases that are asked for.
 const CASES: [Case; 2] = [Case::Read, Case::ReadAndWrite];
 
-/// Sessions that there are.
+/// Side that there are.
 const SESSIONS: usize = 100_000;
 
 const CONNECTIONS: u32 = 32;
@@ -39,9 +38,9 @@ const ROUNDS: usize = 5;
 const SECONDS: u32 = 2;
 
 /// Serves on a free port of this machine. Writes the cookies of its sessions into a file, a line each, and prints the port.
-pub(crate) fn listen(library: Library, sessions: Sessions, cookies: &Path) -> Result<()> {
+pub(crate) fn listen(library: Library, side: Side, cookies: &Path) -> Result<()> {
     Runtime::new()?.block_on(async {
-        let asked = sessions.of(library, SESSIONS).await;
+        let asked = Asked::new(library, side, SESSIONS).await;
         fs::write(cookies, asked.all_cookies().join("\n"))?;
         let router = asked.application.router().ok_or("it is no application of axum")?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -59,7 +58,8 @@ struct Server {
 }
 
 impl Server {
-    fn start(library: Library, which: &str, folder: &Path) -> Result<Self> {
+    fn start(library: Library, side: Side, folder: &Path) -> Result<Self> {
+        let which = side.word();
         let name = format!("{}-{which}", library.word());
         let cookies = folder.join(&name);
         let mut command = Command::new(env::current_exe()?);
@@ -166,8 +166,8 @@ fn measure(run: &Run) -> Result<Vec<Row>> {
     let (folder, turns) = (Folder::new()?, run.effort.turns(ROUNDS));
     let mut measured = Vec::new();
     for library in SERVED {
-        let with = Server::start(library, "with", folder.path())?;
-        let without = Server::start(library, "without", folder.path())?;
+        let with = Server::start(library, Side::With, folder.path())?;
+        let without = Server::start(library, Side::Without, folder.path())?;
         for case in CASES {
             let mut rounds = Vec::new();
             for round in 0..=turns {
