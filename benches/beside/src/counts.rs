@@ -6,46 +6,14 @@ use crate::{
 };
 use applications::{Application, asked::Case, axum};
 use measuring::{
+    Side, Spread,
     count::{self, Count},
-    median,
     plot::{Bar, Group},
 };
-use std::{collections::BTreeMap, fmt::Write, str::FromStr, time::Instant};
+use std::{collections::BTreeMap, fmt::Write, time::Instant};
 
-/// Sessions that there are.
+/// Side that there are.
 const SESSIONS: usize = 1_000;
-
-/// Whether the sessions of a library are there.
-#[derive(Clone, Copy)]
-pub(crate) enum Sessions {
-    With,
-    Without,
-}
-
-impl Sessions {
-    fn word(self) -> &'static str {
-        match self {
-            Self::With => "with",
-            Self::Without => "without",
-        }
-    }
-
-    pub(crate) async fn of(self, library: Library, count: usize) -> Asked {
-        match self {
-            Self::With => Asked::with(library, count).await,
-            Self::Without => Asked::without(library).await,
-        }
-    }
-}
-
-impl FromStr for Sessions {
-    type Err = String;
-
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        let found = [Self::With, Self::Without].into_iter().find(|found| found.word() == word);
-        found.ok_or_else(|| format!("{word:?} is neither with nor without"))
-    }
-}
 
 /// Answers requests to an application of axum with a layer that does nothing.
 pub(crate) fn run_layer(requests: usize) {
@@ -67,8 +35,7 @@ fn run_application(application: &dyn Application, requests: usize) {
 }
 
 /// The time of a request that a layer takes, in nanoseconds.
-#[expect(clippy::cast_possible_truncation, reason = "there are fewer than 2^63")]
-pub(crate) fn layer_nanos(turns: usize) -> i64 {
+pub(crate) fn layer_nanos(turns: usize) -> Spread {
     const REQUESTS: u32 = 20_000;
     let (layer, bare) = (axum::layer(), axum::bare());
     let time = |application: &dyn Application| {
@@ -76,21 +43,21 @@ pub(crate) fn layer_nanos(turns: usize) -> i64 {
         run_application(application, REQUESTS as usize);
         begun.elapsed().as_secs_f64() * 1e9 / f64::from(REQUESTS)
     };
-    median((0..turns).map(|_| time(&*layer) - time(&*bare))).round() as i64
+    Spread::of((0..turns).map(|_| time(&*layer) - time(&*bare)))
 }
 
 /// Prints what the instructions of a case are spent on, by function.
 pub(crate) fn profile(library: Library, case: Case) {
-    let words = |sessions: Sessions| [library.word(), sessions.word(), case.word()];
-    let rows = count::profile(&words(Sessions::With), &words(Sessions::Without));
+    let words = |side: Side| [library.word(), side.word(), case.word()];
+    let rows = count::profile(&words(Side::With), &words(Side::Without));
     let most = rows.iter().filter(|(cost, _)| *cost >= 10);
     most.for_each(|(cost, name)| println!("{cost:8} {name}"));
 }
 
 /// Answers requests of one case.
-pub(crate) fn run(library: Library, sessions: Sessions, case: Case, requests: usize) {
+pub(crate) fn run(library: Library, side: Side, case: Case, requests: usize) {
     actix_web::rt::System::new().block_on(async {
-        let asked = sessions.of(library, SESSIONS).await;
+        let asked = Asked::new(library, side, SESSIONS).await;
         let mut worker = asked.application.worker().await;
         for number in 0..requests {
             worker.answer(case.path(), asked.cookies(case, number)).await;
@@ -101,7 +68,7 @@ pub(crate) fn run(library: Library, sessions: Sessions, case: Case, requests: us
 /// What requests cost above the same without sessions.
 pub(crate) fn overheads(requests: &[(Library, Case)]) -> Vec<Count> {
     let words = |(library, case): &(Library, Case)| {
-        [Sessions::With, Sessions::Without].map(|one| vec![library.word(), one.word(), case.word()])
+        [Side::With, Side::Without].map(|one| vec![library.word(), one.word(), case.word()])
     };
     let words: Vec<_> = requests.iter().flat_map(words).collect();
     count::requests(&words).chunks(2).map(|pair| pair[0] - pair[1]).collect()

@@ -12,6 +12,7 @@ use applications::{
     axum, least,
 };
 use dframework_session::{Config, DriverName, Sessions};
+use measuring::Side;
 use std::str::FromStr;
 
 /// A library, or two of its stores.
@@ -161,10 +162,17 @@ pub(crate) struct Asked {
 const USED: usize = 1_000;
 
 impl Asked {
-    /// An application in which there are this many sessions, where it keeps any.
+    /// An application with so many sessions, where it keeps any, or without.
     ///
     /// To be called inside a runtime of tokio.
-    pub(crate) async fn with(library: Library, sessions: usize) -> Self {
+    pub(crate) async fn new(library: Library, side: Side, count: usize) -> Self {
+        match side {
+            Side::With => Self::with(library, count).await,
+            Side::Without => Self::without(library).await,
+        }
+    }
+
+    async fn with(library: Library, sessions: usize) -> Self {
         let application = library.application().await;
         let sessions = if library.keeps_sessions() { sessions } else { USED };
         let cookies = fill(&*application, sessions).await;
@@ -172,7 +180,7 @@ impl Asked {
     }
 
     /// A framework without sessions, whose requests bring the cookies that sessions of this library have.
-    pub(crate) async fn without(library: Library) -> Self {
+    async fn without(library: Library) -> Self {
         let cookies = fill(&*library.application().await, USED).await;
         Self { application: library.framework().application(), cookies }
     }

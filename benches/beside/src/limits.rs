@@ -7,17 +7,20 @@ pub(crate) use parts::Part;
 use crate::{
     counts,
     libraries::Library,
-    run::{Result, Run, ratio},
+    run::{Result, Run, ratio, whole},
     times,
 };
 use applications::asked::Case;
 use measuring::{
+    Spread,
     count::{self, Count},
-    median,
     plot::{Bar, Group},
 };
 use parts::Parts;
 use std::{collections::BTreeMap, fmt::Write, time::Instant};
+
+/// How often the time of each part is taken.
+const PART_TURNS: usize = 15;
 
 /// Does it so often.
 pub(crate) fn run(part: Part, times: usize) {
@@ -36,8 +39,7 @@ fn counted() -> (Vec<Count>, Count) {
 }
 
 /// Nanoseconds, of the parts in their order.
-#[expect(clippy::cast_possible_truncation, reason = "there are fewer than 2^63")]
-fn nanoseconds(turns: usize) -> Vec<i64> {
+fn nanoseconds(turns: usize) -> Vec<Spread> {
     const TIMES: u32 = 20_000;
     let parts = Parts::new();
     let time = |part: Part| {
@@ -51,8 +53,8 @@ fn nanoseconds(turns: usize) -> Vec<i64> {
             Part::ALL.iter().map(|part| (time(*part) - nothing).max(0.0)).collect()
         })
         .collect();
-    let middle = |place: usize| median(rounds.iter().map(|round| round[place])).round() as i64;
-    (0..Part::ALL.len()).map(middle).collect()
+    let of_part = |place: usize| Spread::of(rounds.iter().map(|round| round[place]));
+    (0..Part::ALL.len()).map(of_part).collect()
 }
 
 /// What a part costs.
@@ -92,22 +94,23 @@ const SUMS: [(Library, Case, &[&str]); 10] = [
 
 /// The table of the parts, and each request against the sum of its parts.
 pub(crate) fn table(run: &Run) -> Result<String> {
-    let mut text = String::from(
-        "Parts of what sessions take, each by itself; the table hashes as std's do:\n\n\
+    let turns = run.effort.turns(PART_TURNS);
+    let mut text = format!(
+        "Parts of what sessions take, each by itself; the table hashes as std's do. Nanoseconds are medians of {turns} turns. {}\n\n\
          | part | instructions | allocations | nanoseconds |\n|---|---:|---:|---:|\n",
+        Spread::explained(turns)
     );
-    let turns = run.effort.turns(15);
     let mut costs = Costs::new();
     let (counts, layer) = counted();
     for ((part, count), nanos) in Part::ALL.into_iter().zip(counts).zip(nanoseconds(turns)) {
         let (title, instructions, allocations) = (part.title(), count.all(), count.allocations);
-        writeln!(text, "| {title} | {instructions} | {allocations:.1} | {nanos} |")?;
-        costs.insert(part.word(), Cost { instructions, nanos });
+        let cell = nanos.cell(0);
+        writeln!(text, "| {title} | {instructions} | {allocations:.1} | {cell} |")?;
+        costs.insert(part.word(), Cost { instructions, nanos: whole(nanos.middle) });
     }
-    let layer = Cost { instructions: layer.all(), nanos: counts::layer_nanos(turns).max(0) };
-    let Cost { instructions, nanos } = layer;
-    writeln!(text, "| axum: a layer that does nothing | {instructions} | | {nanos} |")?;
-    costs.insert(LAYER, layer);
+    let (instructions, nanos) = (layer.all(), counts::layer_nanos(turns));
+    writeln!(text, "| axum: a layer that does nothing | {instructions} | | {} |", nanos.cell(0))?;
+    costs.insert(LAYER, Cost { instructions, nanos: whole(nanos.middle).max(0) });
     write_sums(&mut text, run, &costs)?;
     Ok(text)
 }
@@ -131,13 +134,14 @@ fn write_sums(text: &mut String, run: &Run, costs: &Costs) -> Result<()> {
         let sum: i64 = words().map(|word| costs[word].instructions).sum();
         let sum_nanos: i64 = words().map(|word| costs[word].nanos).sum();
         let (ours, ours_nanos) = (count.all(), nanos[&library][&case]);
+        let to_sum = ratio(whole(ours_nanos.middle), sum_nanos);
         let title = format!("{}: {}", library.word(), case.title());
         writeln!(
             text,
-            "| {title} | {} | {sum} | {ours} | {} | {sum_nanos} | {ours_nanos} | {} |",
+            "| {title} | {} | {sum} | {ours} | {} | {sum_nanos} | {} | {to_sum} |",
             words().collect::<Vec<_>>().join(", "),
             ratio(ours, sum),
-            ratio(ours_nanos, sum_nanos),
+            ours_nanos.cell(0),
         )?;
         let bars =
             vec![Bar::new("dframework-session", ours), Bar::new("the sum of its parts", sum)];

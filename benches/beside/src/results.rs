@@ -1,6 +1,7 @@
 //! `RESULTS.md`: each part of the run is a section, which says when and how it was measured.
 
 use crate::{run::Result, section::Section};
+use measuring::files;
 use std::{collections::BTreeMap, fmt::Write, fs, io::ErrorKind::NotFound, path::Path};
 
 /// Replaces a section of the file in a folder. The others stay as they are.
@@ -10,7 +11,7 @@ pub(crate) fn put(folder: &Path, section: Section, text: &str) -> Result<()> {
         Err(error) if error.kind() == NotFound => String::new(),
         read => read?,
     };
-    Ok(fs::write(file, replaced(&old, section, text)?)?)
+    Ok(files::put(&file, replaced(&old, section, text)?)?)
 }
 
 fn replaced(old: &str, section: Section, text: &str) -> Result<String> {

@@ -4,6 +4,7 @@ use crate::{machine, results, section::Section};
 use applications::asked::Case;
 use measuring::{
     effort::Effort,
+    files::Folder,
     plot::{self, Group},
 };
 use std::{
@@ -18,30 +19,37 @@ use std::{
 pub(crate) type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
 /// What is asked for on the command line.
+struct Asked {
+    effort: Effort,
+    /// Where the results go.
+    folder: PathBuf,
+    sections: Vec<Section>,
+}
+
+/// The measuring of one section.
 pub(crate) struct Run {
     pub(crate) effort: Effort,
-    /// Where the results go.
-    pub(crate) folder: PathBuf,
-    sections: Vec<Section>,
+    /// Where its plots are, until all of it is measured.
+    pub(crate) drawn: Folder,
 }
 
 /// Measures what these words ask for. A section that cannot be measured stays as it is, and the others go on.
 pub(crate) fn run(words: &[&str]) -> Result<()> {
-    let run = Run::parse(words)?;
-    fs::create_dir_all(&run.folder)?;
+    let asked = Asked::parse(words)?;
+    fs::create_dir_all(&asked.folder)?;
     let mut failed = Vec::new();
-    for section in &run.sections {
+    for section in &asked.sections {
         eprintln!("{} ...", section.word());
-        if let Err(error) = run.measure(*section) {
+        if let Err(error) = asked.measure(*section) {
             eprintln!("{} could not be measured: {error}", section.word());
             failed.push(section.word());
         }
     }
-    eprintln!("the results are in {}", run.folder.display());
+    eprintln!("the results are in {}", asked.folder.display());
     if failed.is_empty() { Ok(()) } else { Err(format!("not measured: {failed:?}").into()) }
 }
 
-impl Run {
+impl Asked {
     fn parse(words: &[&str]) -> Result<Self> {
         let (mut effort, mut folder, mut sections) = (Effort::Usual, None, Vec::new());
         let mut rest = words;
@@ -63,7 +71,7 @@ impl Run {
         }
         let folder = folder.unwrap_or_else(|| match effort {
             Effort::Quick => env::temp_dir().join("beside"),
-            Effort::Usual | Effort::Full => Self::usual_folder(),
+            Effort::Usual | Effort::Full => Run::usual_folder(),
         });
         Ok(Self { effort, folder, sections })
     }
@@ -71,7 +79,8 @@ impl Run {
     fn measure(&self, section: Section) -> Result<()> {
         machine::check_tool(section)?;
         let begun = Instant::now();
-        let text = section.measure(self)?;
+        let run = Run { effort: self.effort, drawn: Folder::new()? };
+        let text = section.measure(&run)?;
         let seconds = begun.elapsed().as_secs();
         let (title, described, mut command) =
             (section.title(), machine::described(section)?, section.command());
@@ -81,9 +90,12 @@ impl Run {
         let text =
             format!("## {title}\n\n{described}. By `{command}`, in {seconds} seconds.\n\n{text}");
         println!("{text}");
+        run.drawn.put_all_into(&self.folder)?;
         results::put(&self.folder, section, &text)
     }
+}
 
+impl Run {
     /// The folder of the benchmarks.
     pub(crate) fn usual_folder() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -99,7 +111,7 @@ impl Run {
 
     /// Draws bars, and gives the lines that show them.
     pub(crate) fn draw(&self, name: &str, title: &str, groups: &[Group]) -> Result<String> {
-        Ok(plot::write(&self.folder, name, title, &plot::bars(title, groups))?)
+        Ok(plot::write(self.drawn.path(), name, title, &plot::bars(title, groups))?)
     }
 }
 
@@ -111,4 +123,10 @@ pub(crate) fn ratio(theirs: i64, ours: i64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "there are fewer than 2^52")]
     let ratio = theirs as f64 / ours as f64;
     format!("{ratio:.1}")
+}
+
+/// Whole nanoseconds or requests: there is more noise than that.
+#[expect(clippy::cast_possible_truncation, reason = "there are fewer than 2^63")]
+pub(crate) fn whole(number: f64) -> i64 {
+    number.round() as i64
 }

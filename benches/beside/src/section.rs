@@ -150,7 +150,7 @@ fn on_databases(section: Section, run: &Run) -> Result<String> {
     let ran = Command::new(cargo)
         .args(["run", "--release", "--locked", "--quiet", "-p", "databases", "--"])
         .args([section.word(), run.effort.word()])
-        .arg(run.folder.canonicalize()?)
+        .arg(run.drawn.path())
         .current_dir(Run::usual_folder())
         .stderr(Stdio::inherit())
         .output()?;

@@ -1,12 +1,13 @@
 //! Requests over a socket: how many a second a server answers with a library, and without one.
 
 use crate::{
-    counts::Sessions,
-    libraries::Library,
-    run::{Result, Run},
+    libraries::{Asked, Library},
+    run::{Result, Run, whole},
 };
 use applications::asked::{Case, FIELDS};
 use measuring::{
+    Side, Spread,
+    files::Folder,
     median,
     plot::{Bar, Group},
     process::Process,
@@ -16,17 +17,18 @@ use std::{
     fmt::Write,
     fs,
     path::{Path, PathBuf},
-    process::{self, Command},
+    process::Command,
 };
 use tokio::{net::TcpListener, runtime::Runtime};
 
 /// The libraries that are served.
-const SERVED: [Library; 3] = [Library::Memory, Library::Stealth, Library::TowerSessions];
+const SERVED: [Library; 4] =
+    [Library::Memory, Library::ByHand, Library::Stealth, Library::TowerSessions];
 
 /// The cases that are asked for.
 const CASES: [Case; 2] = [Case::Read, Case::ReadAndWrite];
 
-/// Sessions that there are.
+/// Side that there are.
 const SESSIONS: usize = 100_000;
 
 const CONNECTIONS: u32 = 32;
@@ -36,9 +38,9 @@ const ROUNDS: usize = 5;
 const SECONDS: u32 = 2;
 
 /// Serves on a free port of this machine. Writes the cookies of its sessions into a file, a line each, and prints the port.
-pub(crate) fn listen(library: Library, sessions: Sessions, cookies: &Path) -> Result<()> {
+pub(crate) fn listen(library: Library, side: Side, cookies: &Path) -> Result<()> {
     Runtime::new()?.block_on(async {
-        let asked = sessions.of(library, SESSIONS).await;
+        let asked = Asked::new(library, side, SESSIONS).await;
         fs::write(cookies, asked.all_cookies().join("\n"))?;
         let router = asked.application.router().ok_or("it is no application of axum")?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -56,7 +58,8 @@ struct Server {
 }
 
 impl Server {
-    fn start(library: Library, which: &str, folder: &Path) -> Result<Self> {
+    fn start(library: Library, side: Side, folder: &Path) -> Result<Self> {
+        let which = side.word();
         let name = format!("{}-{which}", library.word());
         let cookies = folder.join(&name);
         let mut command = Command::new(env::current_exe()?);
@@ -68,21 +71,50 @@ impl Server {
         Ok(Self { _process: process, address, script })
     }
 
-    /// Requests a second.
-    fn ask(&self, case: Case) -> Result<f64> {
+    fn ask(&self, case: Case) -> Result<Answered> {
         let output = Command::new("wrk")
-            .args(["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{SECONDS}s"), "-s"])
+            .args(["-t1", "--latency", &format!("-c{CONNECTIONS}"), &format!("-d{SECONDS}s"), "-s"])
             .arg(&self.script)
             .arg(format!("{}{}", self.address, case.path()))
             .output()
             .map_err(|error| format!("wrk cannot be run: {error}"))?;
         let report = String::from_utf8(output.stdout)?;
-        let line = report.lines().find_map(|line| line.strip_prefix("Requests/sec:"));
-        match line {
-            Some(number) if !report.contains("Non-2xx") => Ok(number.trim().parse()?),
-            _ => Err(format!("wrk says:\n{report}").into()),
-        }
+        Answered::parse(&report).ok_or_else(|| format!("wrk says:\n{report}").into())
     }
+}
+
+/// What wrk says of a server.
+#[derive(Clone, Copy, PartialEq, Debug)]
+struct Answered {
+    /// Requests a second.
+    a_second: f64,
+    /// In how many microseconds half of the requests are answered.
+    half: f64,
+    /// And 99 of 100.
+    most: f64,
+}
+
+impl Answered {
+    /// Reads a report. There is none where a request failed.
+    fn parse(report: &str) -> Option<Self> {
+        let said = |name| report.lines().find_map(|line| line.trim_start().strip_prefix(name));
+        if report.contains("Non-2xx") {
+            return None;
+        }
+        Some(Self {
+            a_second: said("Requests/sec:")?.trim().parse().ok()?,
+            half: micros(said("50%")?)?,
+            most: micros(said("99%")?)?,
+        })
+    }
+}
+
+/// Of a time as wrk writes it: `417.00us`, `1.19ms` or `2.05s`.
+fn micros(time: &str) -> Option<f64> {
+    let units = [("us", 1.0), ("ms", 1e3), ("s", 1e6)];
+    let found = units.iter().find_map(|(unit, by)| Some((time.trim().strip_suffix(unit)?, by)));
+    let (number, by) = found?;
+    Some(number.parse::<f64>().ok()? * by)
 }
 
 /// Each request is another session's.
@@ -102,29 +134,40 @@ fn script_for(cookies: &str) -> String {
     )
 }
 
-/// What servers with a library answer, as shares of what they answer without.
-struct Shares {
+/// What a server with a library answers, and the same without, turn by turn.
+struct Row {
     library: Library,
     case: Case,
-    /// Requests a second.
-    with: f64,
-    without: f64,
-    share: f64,
+    turns: Vec<Turn>,
 }
 
-fn measure(run: &Run) -> Result<Vec<Shares>> {
-    let folder = env::temp_dir().join(format!("beside-{}", process::id()));
-    fs::create_dir_all(&folder)?;
-    let measured = measure_in(&folder, run.effort.turns(ROUNDS));
-    fs::remove_dir_all(&folder)?;
-    measured
+struct Turn {
+    with: Answered,
+    without: Answered,
 }
 
-fn measure_in(folder: &Path, turns: usize) -> Result<Vec<Shares>> {
+impl Row {
+    fn with(&self, of: fn(&Answered) -> f64) -> f64 {
+        median(self.turns.iter().map(|turn| of(&turn.with)))
+    }
+
+    fn without(&self, of: fn(&Answered) -> f64) -> f64 {
+        median(self.turns.iter().map(|turn| of(&turn.without)))
+    }
+
+    /// Of what is answered without, how many of a hundred are answered.
+    fn share(&self) -> Spread {
+        let share = |turn: &Turn| 100.0 * turn.with.a_second / turn.without.a_second;
+        Spread::of(self.turns.iter().map(share))
+    }
+}
+
+fn measure(run: &Run) -> Result<Vec<Row>> {
+    let (folder, turns) = (Folder::new()?, run.effort.turns(ROUNDS));
     let mut measured = Vec::new();
     for library in SERVED {
-        let with = Server::start(library, "with", folder)?;
-        let without = Server::start(library, "without", folder)?;
+        let with = Server::start(library, Side::With, folder.path())?;
+        let without = Server::start(library, Side::Without, folder.path())?;
         for case in CASES {
             let mut rounds = Vec::new();
             for round in 0..=turns {
@@ -135,17 +178,11 @@ fn measure_in(folder: &Path, turns: usize) -> Result<Vec<Shares>> {
                 } else {
                     (with.ask(case)?, without.ask(case)?)
                 };
-                rounds.push((with, without));
+                rounds.push(Turn { with, without });
             }
             // The first warms up.
             rounds.remove(0);
-            measured.push(Shares {
-                library,
-                case,
-                with: median(rounds.iter().map(|(with, _)| *with)),
-                without: median(rounds.iter().map(|(_, without)| *without)),
-                share: median(rounds.iter().map(|(with, without)| with / without)),
-            });
+            measured.push(Row { library, case, turns: rounds });
         }
     }
     measured.sort_by_key(|row| row.case);
@@ -154,26 +191,62 @@ fn measure_in(folder: &Path, turns: usize) -> Result<Vec<Shares>> {
 
 /// The table of all servers, and a plot.
 pub(crate) fn table(run: &Run) -> Result<String> {
+    let turns = run.effort.turns(ROUNDS);
     let mut text = format!(
-        "Requests a second over {CONNECTIONS} connections of one load generator, wrk, on the same machine: medians of {} turns of \
-         {SECONDS} seconds. The share is of what the same server answers without sessions.\n\n\
-         | request | library | with | without | share |\n|---|---|---:|---:|---:|\n",
-        run.effort.turns(ROUNDS)
+        "Requests a second over {CONNECTIONS} connections of one load generator, wrk, on the same machine: medians of {turns} turns \
+         of {SECONDS} seconds. The share is of what the same server answers without sessions. {} Then the microseconds in which \
+         half of the requests are answered, and 99 of 100: with sessions / without.\n\n\
+         | request | library | with | without | share, % | half, µs | 99 %, µs |\n|---|---|---:|---:|---:|---:|---:|\n",
+        Spread::explained(turns)
     );
     let rows = measure(run)?;
-    for Shares { library, case, with, without, share } in &rows {
-        let (case, title) = (case.title(), library.title());
-        writeln!(text, "| {case} | {title} | {with:.0} | {without:.0} | {:.1} % |", share * 100.0)?;
+    for row in &rows {
+        let (case, title, share) = (row.case.title(), row.library.title(), row.share().cell(1));
+        write!(text, "| {case} | {title} ")?;
+        write!(
+            text,
+            "| {:.0} | {:.0} ",
+            row.with(|one| one.a_second),
+            row.without(|one| one.a_second)
+        )?;
+        write!(
+            text,
+            "| {share} | {:.0} / {:.0} ",
+            row.with(|one| one.half),
+            row.without(|one| one.half)
+        )?;
+        writeln!(text, "| {:.0} / {:.0} |", row.with(|one| one.most), row.without(|one| one.most))?;
     }
     let groups = CASES.map(|case| group(case, rows.iter().filter(|row| row.case == case)));
     text.push_str(&run.draw("sockets", "Requests a second over a socket", &groups)?);
     Ok(text)
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "there are fewer than 2^63")]
-fn group<'a>(case: Case, rows: impl Iterator<Item = &'a Shares> + Clone) -> Group {
-    let with = rows.clone().map(|row| Bar::new(row.library.title(), row.with.round() as i64));
-    let bare = median(rows.map(|row| row.without));
-    let bare = Bar::new("axum alone", bare.round() as i64);
-    Group::new(case.title(), with.chain([bare]).collect())
+fn group<'a>(case: Case, rows: impl Iterator<Item = &'a Row> + Clone) -> Group {
+    let bar = |row: &Row| Bar::new(row.library.title(), whole(row.with(|one| one.a_second)));
+    let bare = median(rows.clone().map(|row| row.without(|one| one.a_second)));
+    let bare = Bar::new("axum alone", whole(bare));
+    Group::new(case.title(), rows.map(bar).chain([bare]).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REPORT: &str = "  1 threads and 32 connections\n  Thread Stats   Avg      Stdev     Max   +/- Stdev\n    \
+        Latency     1.87ms    1.58ms  12.19ms   83.58%\n  Latency Distribution\n     50%  417.00us\n     75%    2.60ms\n     \
+        99%    7.86ms\n  1264 requests in 1.10s, 686.50KB read\nRequests/sec:   1149.02\n";
+
+    #[test]
+    fn a_report_is_read_in_one_unit() {
+        let answered = Answered::parse(REPORT).unwrap();
+        assert_eq!(answered, Answered { a_second: 1149.02, half: 417.0, most: 7_860.0 });
+        assert_eq!(micros("   2.00s"), Some(2e6));
+    }
+
+    #[test]
+    fn a_report_of_failures_is_none() {
+        assert_eq!(Answered::parse(&format!("{REPORT}  Non-2xx or 3xx responses: 3\n")), None);
+        assert_eq!(Answered::parse(&REPORT.replace("99%", "98%")), None);
+    }
 }

@@ -6,10 +6,13 @@ pub(crate) use pair::serve;
 
 use crate::{
     libraries::{Framework, Library},
-    run::{Result, Run, ratio},
+    run::{Result, Run, ratio, whole},
 };
 use applications::asked::Case;
-use measuring::plot::{Bar, Group};
+use measuring::{
+    Spread,
+    plot::{Bar, Group},
+};
 use pair::{Pair, Turns, take_turns};
 use std::{collections::BTreeMap, fmt::Write};
 
@@ -80,11 +83,12 @@ pub(crate) fn memory_table(run: &Run) -> Result<String> {
 }
 
 fn explained(run: &Run, sessions: usize) -> String {
+    let turns = run.effort.turns(TURNS);
     format!(
-        "Nanoseconds above the bare framework, with {sessions} sessions: medians of {} turns. Two threads: how many times the \
-         requests of one thread two answer in the same time.\n\n\
+        "Nanoseconds above the bare framework, with {sessions} sessions: medians of {turns} turns. {} Two threads: how \
+         many times the requests of one thread two answer in the same time.\n\n\
          | request | library | on | it alone | overhead | to ours | two threads |\n|---|---|---|---:|---:|---:|---:|\n",
-        run.effort.turns(TURNS)
+        Spread::explained(turns)
     )
 }
 
@@ -95,12 +99,13 @@ fn write_rows(text: &mut String, rows: &[Row]) -> Result<()> {
         let (framework, title) = (library.framework(), library.title());
         let (alone, overhead, threads) = (turns.alone(), turns.overhead(), turns.gain());
         let kind = (*case, framework, library.keeps_sessions());
-        let ours = *ours.entry(kind).or_insert(overhead);
-        let ratio = ratio(overhead, ours);
+        let ours = *ours.entry(kind).or_insert(whole(overhead.middle));
+        let ratio = ratio(whole(overhead.middle), ours);
+        let (overhead, threads) = (overhead.cell(0), threads.cell(2));
         let (case, framework) = (case.title(), framework.title());
         writeln!(
             text,
-            "| {case} | {title} | {framework} | {alone:.0} | {overhead} | {ratio} | {threads:.2} |"
+            "| {case} | {title} | {framework} | {alone:.0} | {overhead} | {ratio} | {threads} |"
         )?;
     }
     Ok(())
@@ -111,14 +116,14 @@ fn groups(rows: &[Row], framework: Framework) -> Vec<Group> {
     let group = |case: Case| {
         let rows = rows.iter().filter(|row| row.case == case);
         let rows = rows.filter(|row| row.library.framework() == framework);
-        let bar = |row: &Row| Bar::new(row.library.title(), row.turns.overhead());
+        let bar = |row: &Row| Bar::new(row.library.title(), whole(row.turns.overhead().middle));
         Group::new(case.title(), rows.map(bar).collect())
     };
     Case::ALL.into_iter().map(group).collect()
 }
 
 /// What requests take above the same without sessions, in nanoseconds.
-pub(crate) fn overheads(run: &Run, library: Library) -> Result<BTreeMap<Case, i64>> {
+pub(crate) fn overheads(run: &Run, library: Library) -> Result<BTreeMap<Case, Spread>> {
     let mut pairs = [(library, Pair::start(library, run.effort.of(SESSIONS))?)];
     let mut overhead = |case| {
         let turns = take_turns(&mut pairs, case, run.effort.turns(TURNS))?;

@@ -1,7 +1,7 @@
 //! The limit, on the course: the client of the database with the bare statements, a pool of it and nothing besides.
 //!
 //! A request that reads takes one statement, one that writes two, and a new session one. Nothing is batched, kept or
-//! checked.
+//! checked, and of the values only the one that is asked for is decoded.
 
 use crate::{
     copies::copies,
@@ -20,8 +20,8 @@ use dframework_session::database::sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::SqlitePoolOptions,
 };
-use serde_json::{Map, Value};
-use std::{error::Error, str::FromStr};
+use serde_json::value::{RawValue, to_raw_value};
+use std::{collections::BTreeMap, error::Error, str::FromStr};
 
 type Answer<T> = Result<T, StatusCode>;
 
@@ -51,41 +51,35 @@ macro_rules! on {
         async fn $name(pool: $pool, task: &Task) -> Result<(), Box<dyn Error>> {
             const SQL: Statements = $statements;
 
-            async fn load(pool: &$pool, headers: &HeaderMap) -> Answer<(Vec<u8>, Values)> {
-                let key = key(headers)?;
-                let query = sqlx::query(SQL.load).bind(&*key);
+            async fn load(pool: &$pool, key: &[u8]) -> Answer<Vec<u8>> {
+                let query = sqlx::query(SQL.load).bind(key);
                 let row = query.fetch_one(pool).await.map_err(failed)?;
-                Ok((key, values(row.try_get(0).map_err(failed)?)?))
+                row.try_get(0).map_err(failed)
             }
 
             async fn read(State(pool): State<$pool>, headers: HeaderMap) -> Answer<&'static str> {
-                let (_, values) = load(&pool, &headers).await?;
-                values
-                    .get("name")
-                    .and_then(Value::as_str)
-                    .map(|_| "ok")
-                    .ok_or(StatusCode::NOT_FOUND)
+                let payload = load(&pool, &key(&headers)?).await?;
+                name(&payload).map(|_| "ok")
             }
 
             async fn write(State(pool): State<$pool>, headers: HeaderMap) -> Answer<&'static str> {
-                let (key, mut values) = load(&pool, &headers).await?;
-                let visits = values.get("visits").and_then(Value::as_i64).unwrap_or_default();
-                values.insert("visits".to_owned(), (visits + 1).into());
-                let query = sqlx::query(SQL.save).bind(text(&values)?).bind(&*key);
+                let key = key(&headers)?;
+                let payload = raised(&load(&pool, &key).await?)?;
+                let query = sqlx::query(SQL.save).bind(payload).bind(&*key);
                 query.execute(&pool).await.map_err(failed)?;
                 Ok("ok")
             }
 
             async fn begin(State(pool): State<$pool>) -> Answer<Begun> {
                 let (key, cookie) = new_key()?;
-                let query = sqlx::query(SQL.insert).bind(&*key).bind(text(&new_values())?);
+                let query = sqlx::query(SQL.insert).bind(&*key).bind(new_payload()?);
                 query.execute(&pool).await.map_err(failed)?;
                 Ok(([(header::SET_COOKIE, cookie)], "ok"))
             }
 
             async fn visits(State(pool): State<$pool>, headers: HeaderMap) -> Answer<String> {
-                let (_, values) = load(&pool, &headers).await?;
-                Ok(values["visits"].to_string())
+                let payload = load(&pool, &key(&headers)?).await?;
+                Ok(visits_in(&values(&payload)?)?.to_string())
             }
 
             sqlx::query(SQL.table).execute(&pool).await?;
@@ -148,19 +142,42 @@ on!(
     }
 );
 
-type Values = Map<String, Value>;
+/// The values of a session, as they stand in its payload.
+type Values<'a> = BTreeMap<&'a str, &'a RawValue>;
 type Begun = ([(header::HeaderName, String); 1], &'static str);
 
-fn new_values() -> Values {
-    let texts = entries().into_iter().map(|(key, value)| (key.to_owned(), value.into()));
-    texts.chain([("visits".to_owned(), 1.into())]).collect()
+fn new_payload() -> Answer<Vec<u8>> {
+    let mut all = vec![("visits", to_raw_value(&1).map_err(failed)?)];
+    for (key, value) in entries() {
+        all.push((key, to_raw_value(&*value).map_err(failed)?));
+    }
+    text(&all.iter().map(|(key, value)| (*key, &**value)).collect())
 }
 
-fn values(payload: &[u8]) -> Answer<Values> {
+fn name(payload: &[u8]) -> Answer<String> {
+    let values = values(payload)?;
+    let name = values.get("name").ok_or(StatusCode::NOT_FOUND)?;
+    serde_json::from_str(name.get()).map_err(failed)
+}
+
+fn visits_in(values: &Values<'_>) -> Answer<i64> {
+    let visits = values.get("visits").ok_or(StatusCode::NOT_FOUND)?;
+    serde_json::from_str(visits.get()).map_err(failed)
+}
+
+/// The payload with one visit more.
+fn raised(payload: &[u8]) -> Answer<Vec<u8>> {
+    let mut values = values(payload)?;
+    let visits = to_raw_value(&(visits_in(&values)? + 1)).map_err(failed)?;
+    values.insert("visits", &visits);
+    text(&values)
+}
+
+fn values(payload: &[u8]) -> Answer<Values<'_>> {
     serde_json::from_slice(payload).map_err(failed)
 }
 
-fn text(values: &Values) -> Answer<Vec<u8>> {
+fn text(values: &Values<'_>) -> Answer<Vec<u8>> {
     serde_json::to_vec(values).map_err(failed)
 }
 
@@ -187,4 +204,20 @@ fn key(headers: &HeaderMap) -> Answer<Vec<u8>> {
 fn failed(error: impl std::fmt::Display) -> StatusCode {
     eprintln!("{error}");
     StatusCode::INTERNAL_SERVER_ERROR
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_value_is_decoded_and_the_others_stay_as_they_are() {
+        let payload = new_payload().unwrap();
+        assert_eq!(name(&payload).unwrap(), "visitor");
+        let later = raised(&raised(&payload).unwrap()).unwrap();
+        assert_eq!(visits_in(&values(&later).unwrap()).unwrap(), 3);
+        assert_eq!(name(&later).unwrap(), "visitor");
+        assert_eq!(values(&later).unwrap().len(), entries().len() + 1);
+        assert_eq!(name(b"{}").unwrap_err(), StatusCode::NOT_FOUND);
+    }
 }

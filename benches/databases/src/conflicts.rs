@@ -6,7 +6,10 @@ use crate::{
     run::Run,
 };
 use course::{Case, Measured, Order, Requests};
-use measuring::plot::{Panel, Series};
+use measuring::{
+    Spread,
+    plot::{Panel, Series},
+};
 use std::{error::Error, fmt::Write};
 
 /// How often all take their turn.
@@ -30,30 +33,39 @@ pub(crate) fn measure(run: &Run) -> Result<String, Box<dyn Error>> {
          |---|---:|---:|---:|---:|---:|---:|---:|\n",
     );
     let mut panels = Vec::new();
-    let on = run.on_each(Kind::is_durable, |place| {
-        let mut counted = Field::start(&ALL, place, &run.peer, How::Counted, OTHERS)?;
-        let mut timed = Field::start(&ALL, place, &run.peer, How::Timed, OTHERS)?;
-        let mut rows = Vec::new();
-        for shared in SHARES {
-            let count = run.effort.of(COUNT).max(100);
-            let requests = Requests { case: Case::Count, in_flight: IN_FLIGHT, count, shared };
-            let losses = counted.order(Order::Ask(requests))?;
-            let turns = timed.take_turns(requests, run.effort.turns(TURNS))?;
-            write_row(&mut table, place, requests, &turns, &losses)?;
-            rows.push(turns);
-        }
-        panels.push(panel(place, &rows));
-        Ok(())
-    })?;
+    let (on, parts) = run.on_each(Kind::is_durable, |place| measure_on(run, place))?;
+    for (rows, panel) in parts {
+        table.push_str(&rows);
+        panels.push(panel);
+    }
     let title = "Requests a second, by how many of a hundred are of one session";
     let plot = run.draw("conflicts", title, 3, &panels)?;
     let turns = run.effort.turns(TURNS);
+    let range = Spread::explained(turns);
     Ok(format!(
-        "{on} Requests a second with {IN_FLIGHT} in flight, medians of {turns} turns. Each raises a number in its session, by \
+        "{on} Requests a second with {IN_FLIGHT} in flight, medians of {turns} turns. {range} Each raises a number in its session, by \
          `increment` where there is such a verb. Of a hundred requests: how often ours found that another one had come first and \
          went round again; how many numbers are not in the session though the answer said so, and how many requests were \
          answered with an error (ours : tower-sessions : bare statements).\n\n{table}{plot}"
     ))
+}
+
+/// The rows of one database, and its panel of the plot.
+fn measure_on(run: &Run, place: &Place) -> Result<(String, Panel), Box<dyn Error>> {
+    let mut counted = Field::start(&ALL, place, &run.peer, How::Counted, OTHERS)?;
+    let mut timed = Field::start(&ALL, place, &run.peer, How::Timed, OTHERS)?;
+    counted.settle(place);
+    timed.settle(place);
+    let (mut rows, mut taken) = (String::new(), Vec::new());
+    for shared in SHARES {
+        let count = run.effort.of(COUNT).max(100);
+        let requests = Requests { case: Case::Count, in_flight: IN_FLIGHT, count, shared };
+        let losses = counted.order(Order::Ask(requests))?;
+        let turns = timed.take_turns(requests, run.effort.turns(TURNS))?;
+        write_row(&mut rows, place, requests, &turns, &losses)?;
+        taken.push(turns);
+    }
+    Ok((rows, panel(place, &taken)))
 }
 
 fn write_row(
@@ -69,12 +81,12 @@ fn write_row(
         let numbers = losses.iter().map(|measured| of_hundred(number(measured)));
         numbers.collect::<Vec<_>>().join(" : ")
     };
-    let [ours, theirs, bare] = ALL.map(|who| turns.a_second(who));
+    let [ours, theirs, bare] = ALL.map(|who| turns.a_second(who).cell(0));
     let rounds = of_hundred(losses[0].rounds.cast_signed());
     let (lost, refused) = (all(|one| one.lost), all(|one| one.refused.cast_signed()));
     writeln!(
         table,
-        "| {} | {} % | {ours:.0} | {theirs:.0} | {bare:.0} | {rounds} | {lost} | {refused} |",
+        "| {} | {} % | {ours} | {theirs} | {bare} | {rounds} | {lost} | {refused} |",
         place.kind.word(),
         requests.shared
     )?;
@@ -82,7 +94,7 @@ fn write_row(
 }
 
 fn panel(place: &Place, rows: &[Turns]) -> Panel {
-    let values = |who| rows.iter().map(|turns| Some(turns.a_second(who))).collect();
+    let values = |who| rows.iter().map(|turns| Some(turns.a_second(who).middle)).collect();
     let series = ALL.map(|who| Series::new(who.title(), values(who)));
     let steps = SHARES.map(|share| format!("{share} %")).into();
     Panel::new(place.kind.word(), steps, series.into())

@@ -2,9 +2,9 @@
 
 use crate::place::Place;
 use course::{Measured, Order, Requests};
-use measuring::{median, process::Process};
+use measuring::{Spread, median, process::Process};
 use servers::Database;
-use std::{env, error::Error, path::Path, process::Command};
+use std::{env, error::Error, path::Path, process::Command, time::Duration};
 
 /// Who takes part.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -98,18 +98,17 @@ impl Field {
     ) -> Result<Turns, Box<dyn Error>> {
         let mut taken = Vec::new();
         for turn in 0..=turns {
-            let mut nanos = vec![0.0; self.0.len()];
+            let mut all = vec![Measured::default(); self.0.len()];
             for place in 0..self.0.len() {
                 // Nobody is always the first.
                 let place = (turn + place) % self.0.len();
-                let measured = self.0[place].carry_out(Order::Ask(requests))?;
-                nanos[place] = per_request(measured.nanos, requests);
+                all[place] = self.0[place].carry_out(Order::Ask(requests))?;
             }
-            taken.push(nanos);
+            taken.push(all);
         }
         // The first turn warms up.
         taken.remove(0);
-        Ok(Turns { who: self.0.iter().map(|runner| runner.who).collect(), taken })
+        Ok(Turns { who: self.0.iter().map(|runner| runner.who).collect(), requests, taken })
     }
 }
 
@@ -127,10 +126,11 @@ pub(crate) fn per_request(sum: u128, requests: Requests) -> f64 {
     sum as f64 / requests.count as f64
 }
 
-/// The nanoseconds per request of all, turn by turn.
+/// What was measured of all, turn by turn.
 pub(crate) struct Turns {
     who: Vec<Who>,
-    taken: Vec<Vec<f64>>,
+    requests: Requests,
+    taken: Vec<Vec<Measured>>,
 }
 
 impl Turns {
@@ -139,16 +139,28 @@ impl Turns {
     }
 
     /// How many requests are answered in a second.
-    pub(crate) fn a_second(&self, who: Who) -> f64 {
-        1e6 / self.micros(who)
+    pub(crate) fn a_second(&self, who: Who) -> Spread {
+        Spread::of(self.of(who).map(|nanos| 1e9 / nanos))
     }
 
-    /// How many times as long as this library it takes: the median of the turns' ratios.
-    pub(crate) fn to_ours(&self, who: Who) -> f64 {
-        median(self.of(who).zip(self.of(Who::Ours)).map(|(theirs, ours)| theirs / ours))
+    /// How many times as long as this library it takes, turn by turn.
+    pub(crate) fn to_ours(&self, who: Who) -> Spread {
+        Spread::of(self.of(who).zip(self.of(Who::Ours)).map(|(theirs, ours)| theirs / ours))
     }
 
+    /// In how many microseconds half of the requests were answered, and 99 of 100.
+    pub(crate) fn waited(&self, who: Who) -> [f64; 2] {
+        let micros = |nanos: u64| Duration::from_nanos(nanos).as_secs_f64() * 1e6;
+        [|turn: Measured| turn.half, |turn: Measured| turn.most]
+            .map(|of| median(self.measured(who).map(|turn| micros(of(turn)))))
+    }
+
+    /// Nanoseconds per request.
     fn of(&self, who: Who) -> impl Iterator<Item = f64> {
+        self.measured(who).map(|measured| per_request(measured.nanos, self.requests))
+    }
+
+    fn measured(&self, who: Who) -> impl Iterator<Item = Measured> {
         let place = self.who.iter().position(|one| *one == who).expect("it takes part");
         self.taken.iter().map(move |turn| turn[place])
     }

@@ -24,13 +24,14 @@ mod run;
 mod steps;
 mod watched;
 
+use measuring::files::Folder;
 use place::Kind;
-use run::{Run, in_folder};
+use run::Run;
 use std::{
     env,
     error::Error,
     path::{Path, PathBuf},
-    process::{self, Command},
+    process::Command,
 };
 use steps::Growing;
 
@@ -46,13 +47,13 @@ fn main() -> Result<(), Box<dyn Error>> {
                 effort: effort.parse()?,
                 databases: databases.iter().map(|word| word.parse()).collect::<Result<_, _>>()?,
                 peer: build_peer()?,
-                folder: env::temp_dir().join(format!("databases-{}", process::id())),
+                folder: Folder::new()?,
                 plots: plots.into(),
             };
             if run.databases.is_empty() {
                 run.databases.extend(Kind::ALL);
             }
-            let text = in_folder(&run.folder, || measure(part, &run))?;
+            let text = measure(part, &run)?;
             print!("{text}");
             Ok(())
         }

@@ -6,7 +6,10 @@ use crate::{
     run::Run,
 };
 use course::{Case, Order, Requests};
-use measuring::plot::{Panel, Series};
+use measuring::{
+    Spread,
+    plot::{Panel, Series},
+};
 use std::{error::Error, fmt::Write};
 
 /// How often all take their turn.
@@ -25,40 +28,64 @@ const REQUESTS: [(Case, [(usize, usize); 3]); 3] = [
     (Case::New, [(1, 400), (32, 960), (256, 1_024)]),
 ];
 
+/// What was measured on one database.
+#[derive(Default)]
+struct Part {
+    table: String,
+    waits: String,
+    panels: Vec<Panel>,
+}
+
 pub(crate) fn measure(run: &Run) -> Result<String, Box<dyn Error>> {
     let mut table = String::from(
         "| database | request | in flight | ours | without batches | tower-sessions | bare statements | ratio | to bare | statements |\n\
          |---|---|---:|---:|---:|---:|---:|---:|---:|---:|\n",
     );
+    let mut waits = String::from(
+        "\nMicroseconds in which half of the requests are answered, and 99 of 100: medians of the turns.\n\n\
+         | database | request | in flight | ours | without batches | tower-sessions | bare statements |\n\
+         |---|---|---:|---:|---:|---:|---:|\n",
+    );
     let mut panels = Vec::new();
-    let on = run.on_each(
-        |_| true,
-        |place| {
-            let mut counted = Field::start(&ALL, place, &run.peer, How::Counted, OTHERS)?;
-            let mut timed = Field::start(&ALL, place, &run.peer, How::Timed, OTHERS)?;
-            for (case, asked) in REQUESTS {
-                let mut rows = Vec::new();
-                for (in_flight, count) in asked {
-                    let count = run.effort.of(count).max(in_flight);
-                    let requests = Requests { case, in_flight, count, shared: 0 };
-                    let statements = count_statements(&mut counted, requests)?;
-                    let turns = timed.take_turns(requests, run.effort.turns(TURNS))?;
-                    write_row(&mut table, place.kind, requests, &turns, &statements)?;
-                    rows.push((in_flight, turns));
-                }
-                panels.push(panel(place, case, &rows));
-            }
-            Ok(())
-        },
-    )?;
+    let (on, parts) = run.on_each(|_| true, |place| measure_on(run, place))?;
+    for part in parts {
+        table.push_str(&part.table);
+        waits.push_str(&part.waits);
+        panels.extend(part.panels);
+    }
     let title = "Requests a second by requests in flight";
     let plot = run.draw("databases", title, 3, &panels)?;
     let turns = run.effort.turns(TURNS);
+    let range = Spread::explained(turns);
     Ok(format!(
         "{on} Microseconds of a request, medians of {turns} turns, with {OTHERS} other sessions in the table. The ratio is how \
-         many times as long tower-sessions takes, or the bare statements. Statements per request: ours, without batches, \
-         tower-sessions.\n\n{table}{plot}"
+         many times as long tower-sessions takes, or the bare statements. {range} Statements per request: ours, without batches, \
+         tower-sessions.\n\n{table}{waits}{plot}"
     ))
+}
+
+fn measure_on(run: &Run, place: &Place) -> Result<Part, Box<dyn Error>> {
+    let mut counted = Field::start(&ALL, place, &run.peer, How::Counted, OTHERS)?;
+    let mut timed = Field::start(&ALL, place, &run.peer, How::Timed, OTHERS)?;
+    counted.settle(place);
+    timed.settle(place);
+    let mut part = Part::default();
+    for (case, asked) in REQUESTS {
+        let mut rows = Vec::new();
+        for (in_flight, count) in asked {
+            let count = run.effort.of(count).max(in_flight);
+            let requests = Requests { case, in_flight, count, shared: 0 };
+            let statements = count_statements(&mut counted, requests)?;
+            let turns = timed.take_turns(requests, run.effort.turns(TURNS))?;
+            write_row(&mut part.table, place.kind, requests, &turns, &statements)?;
+            if in_flight > 1 {
+                write_waits(&mut part.waits, place.kind, requests, &turns)?;
+            }
+            rows.push((in_flight, turns));
+        }
+        part.panels.push(panel(place, case, &rows));
+    }
+    Ok(part)
 }
 
 fn count_statements(field: &mut Field, requests: Requests) -> Result<Vec<f64>, Box<dyn Error>> {
@@ -78,21 +105,37 @@ fn write_row(
     statements: &[f64],
 ) -> Result<(), Box<dyn Error>> {
     let [ours, single, theirs, bare] = ALL.map(|who| turns.micros(who));
-    let (ratio, to_bare) = (turns.to_ours(Who::TowerSessions), turns.to_ours(Who::Bare));
+    let [ratio, to_bare] = [Who::TowerSessions, Who::Bare].map(|who| turns.to_ours(who).cell(2));
     let statements: Vec<String> =
         statements[..3].iter().map(|count| format!("{count:.2}")).collect();
     let (kind, case, in_flight) = (kind.word(), requests.case.title(), requests.in_flight);
     writeln!(
         table,
-        "| {kind} | {case} | {in_flight} | {ours:.0} µs | {single:.0} µs | {theirs:.0} µs | {bare:.0} µs | {ratio:.2} \
-         | {to_bare:.2} | {} |",
+        "| {kind} | {case} | {in_flight} | {ours:.0} µs | {single:.0} µs | {theirs:.0} µs | {bare:.0} µs | {ratio} \
+         | {to_bare} | {} |",
         statements.join(" : ")
     )?;
     Ok(())
 }
 
+/// How long single requests wait for their answer.
+fn write_waits(
+    waits: &mut String,
+    kind: Kind,
+    requests: Requests,
+    turns: &Turns,
+) -> Result<(), Box<dyn Error>> {
+    let Requests { case, in_flight, .. } = requests;
+    write!(waits, "| {} | {} | {in_flight} |", kind.word(), case.title())?;
+    for [half, most] in ALL.map(|who| turns.waited(who)) {
+        write!(waits, " {half:.0} / {most:.0} |")?;
+    }
+    waits.push('\n');
+    Ok(())
+}
+
 fn panel(place: &Place, case: Case, rows: &[(usize, Turns)]) -> Panel {
-    let values = |who| rows.iter().map(|(_, turns)| Some(turns.a_second(who))).collect();
+    let values = |who| rows.iter().map(|(_, turns)| Some(turns.a_second(who).middle)).collect();
     let series = ALL.map(|who| Series::new(who.title(), values(who)));
     let steps = rows.iter().map(|(in_flight, _)| in_flight.to_string()).collect();
     Panel::new(&format!("{}: {}", place.kind.word(), case.title()), steps, series.into())

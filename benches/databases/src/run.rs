@@ -3,14 +3,10 @@
 use crate::place::{Kind, Place};
 use measuring::{
     effort::Effort,
+    files::Folder,
     plot::{self, Panel},
 };
-use std::{
-    error::Error,
-    fmt::Write,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{error::Error, path::PathBuf};
 
 pub(crate) struct Run {
     pub(crate) effort: Effort,
@@ -18,36 +14,47 @@ pub(crate) struct Run {
     /// The program that runs tower-sessions.
     pub(crate) peer: PathBuf,
     /// Where files of SQLite are.
-    pub(crate) folder: PathBuf,
+    pub(crate) folder: Folder,
     /// Where plots go.
     pub(crate) plots: PathBuf,
 }
 
 impl Run {
-    /// Measures on each database that there is. Gives a line that says on which, and on which not.
-    pub(crate) fn on_each(
+    /// Measures on each database that there is. Gives what was measured, and a line that says on which, and on which not.
+    pub(crate) fn on_each<T>(
         &self,
         chosen: impl Fn(Kind) -> bool,
-        mut measure: impl FnMut(&Place) -> Result<(), Box<dyn Error>>,
-    ) -> Result<String, Box<dyn Error>> {
-        let (mut versions, mut missing) = (Vec::new(), String::new());
+        mut measure: impl FnMut(&Place) -> Result<T, Box<dyn Error>>,
+    ) -> Result<(String, Vec<T>), Box<dyn Error>> {
+        let (mut versions, mut missing, mut measured) = (Vec::new(), String::new(), Vec::new());
         for kind in self.databases.iter().copied().filter(|kind| chosen(*kind)) {
             let word = kind.word();
             eprintln!("  {word} ...");
-            match Place::new(kind, &self.folder) {
-                Ok(place) => {
-                    versions.push(place.version());
-                    measure(&place)?;
+            match self.on(kind, &mut measure) {
+                Ok((version, one)) => {
+                    versions.push(version);
+                    measured.push(one);
                 }
-                Err(package) => {
-                    write!(missing, " Not on {word}: the package `{package}` is missing here.")?;
+                Err(error) => {
+                    eprintln!("  {word}: {error}");
+                    missing.push_str(&not_on(word, &error.to_string()));
                 }
             }
         }
         if versions.is_empty() {
             return Err(format!("nothing can be measured.{missing}").into());
         }
-        Ok(format!("Measured on {}.{missing}", versions.join(", ")))
+        Ok((format!("Measured on {}.{missing}", versions.join(", ")), measured))
+    }
+
+    fn on<T>(
+        &self,
+        kind: Kind,
+        measure: impl FnOnce(&Place) -> Result<T, Box<dyn Error>>,
+    ) -> Result<(String, T), Box<dyn Error>> {
+        let place = Place::new(kind, self.folder.path())
+            .map_err(|package| format!("the package `{package}` is missing here"))?;
+        Ok((place.version(), measure(&place)?))
     }
 
     /// Draws, and gives the lines that show it.
@@ -63,13 +70,43 @@ impl Run {
     }
 }
 
-/// Makes an empty folder for the time of a run.
-pub(crate) fn in_folder<T>(
-    folder: &Path,
-    run: impl FnOnce() -> Result<T, Box<dyn Error>>,
-) -> Result<T, Box<dyn Error>> {
-    fs::create_dir_all(folder)?;
-    let ran = run();
-    fs::remove_dir_all(folder)?;
-    ran
+/// A sentence about a database, in one line.
+fn not_on(word: &str, reason: &str) -> String {
+    let reason = reason.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    format!(" Not on {word}: {}.", reason.trim_end_matches('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(databases: &[Kind]) -> Run {
+        Run {
+            effort: Effort::Quick,
+            databases: databases.to_vec(),
+            peer: PathBuf::new(),
+            folder: Folder::new().unwrap(),
+            plots: PathBuf::new(),
+        }
+    }
+
+    #[test]
+    fn an_error_on_one_database_leaves_the_others() {
+        let run = run(&[Kind::SqliteFull, Kind::SqliteNormal]);
+        let measured = run.on_each(
+            |_| true,
+            |place| if place.kind == Kind::SqliteFull { Err("full\n of it".into()) } else { Ok(7) },
+        );
+        let (on, measured) = measured.unwrap();
+        assert_eq!(measured, [7]);
+        assert!(on.starts_with("Measured on sqlite-normal in SQLite "), "{on}");
+        assert!(on.ends_with(". Not on sqlite-full: full of it."), "{on}");
+    }
+
+    #[test]
+    fn nothing_measured_is_an_error() {
+        let run = run(&[Kind::SqliteFull]);
+        let error = run.on_each::<()>(|_| true, |_| Err("full".into())).unwrap_err();
+        assert_eq!(error.to_string(), "nothing can be measured. Not on sqlite-full: full.");
+    }
 }

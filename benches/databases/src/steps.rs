@@ -7,6 +7,7 @@ use crate::{
 };
 use course::{Case, Measured, Order, Requests};
 use measuring::{
+    Spread,
     effort::Effort,
     plot::{Panel, Series, short},
 };
@@ -104,19 +105,22 @@ pub(crate) fn measure(run: &Run, growing: Growing) -> Result<String, Box<dyn Err
          |---|---:|---:|---:|---:|\n"
     );
     let mut panels = Vec::new();
-    let on = run.on_each(Kind::is_durable, |place| {
-        let steps = take_steps(run, growing, place)?;
+    let taken = |place: &Place| Ok((place.kind, take_steps(run, growing, place)?));
+    let (on, measured) = run.on_each(Kind::is_durable, taken)?;
+    for (kind, steps) in &measured {
         for (case, _) in REQUESTS {
-            panels.push(panel(place, case, &steps));
-            steps.iter().try_for_each(|step| write_row(&mut table, place.kind, case, step))?;
+            panels.push(panel(*kind, case, steps));
+            steps.iter().try_for_each(|step| write_row(&mut table, *kind, case, step))?;
         }
-        steps.iter().try_for_each(|step| write_filled(&mut filled, place.kind, step))
-    })?;
+        steps.iter().try_for_each(|step| write_filled(&mut filled, *kind, step))?;
+    }
     let plot = run.draw(name, title, 3, &panels)?;
     let filled = if growing == Growing::Table { &*filled } else { "" };
     let (turns, explained) = (run.effort.turns(TURNS), growing.explained());
+    let range = Spread::explained(turns);
     Ok(format!(
-        "{on} Microseconds of a request with {IN_FLIGHT} in flight, medians of {turns} turns. {explained}\n\n{table}{filled}{plot}"
+        "{on} Microseconds of a request with {IN_FLIGHT} in flight, medians of {turns} turns. The ratio is how many times as long \
+         the others take. {range} {explained}\n\n{table}{filled}{plot}"
     ))
 }
 
@@ -153,11 +157,11 @@ fn write_row(
 ) -> Result<(), Box<dyn Error>> {
     let turns = step.of(case);
     let [ours, theirs, bare] = ALL.map(|who| turns.micros(who));
-    let (ratio, to_bare) = (turns.to_ours(Who::TowerSessions), turns.to_ours(Who::Bare));
+    let [ratio, to_bare] = [Who::TowerSessions, Who::Bare].map(|who| turns.to_ours(who).cell(2));
     let (kind, case, size) = (kind.word(), case.title(), step.size);
     writeln!(
         table,
-        "| {kind} | {case} | {size} | {ours:.0} µs | {theirs:.0} µs | {bare:.0} µs | {ratio:.2} | {to_bare:.2} |"
+        "| {kind} | {case} | {size} | {ours:.0} µs | {theirs:.0} µs | {bare:.0} µs | {ratio} | {to_bare} |"
     )?;
     Ok(())
 }
@@ -172,9 +176,9 @@ fn write_filled(filled: &mut String, kind: Kind, step: &Step) -> Result<(), Box<
     Ok(())
 }
 
-fn panel(place: &Place, case: Case, steps: &[Step]) -> Panel {
+fn panel(kind: Kind, case: Case, steps: &[Step]) -> Panel {
     let values = |who| steps.iter().map(|step| Some(step.of(case).micros(who))).collect();
     let series = ALL.map(|who| Series::new(who.title(), values(who)));
     let sizes = steps.iter().map(|step| short(step.size)).collect();
-    Panel::new(&format!("{}: {}", place.kind.word(), case.title()), sizes, series.into())
+    Panel::new(&format!("{}: {}", kind.word(), case.title()), sizes, series.into())
 }

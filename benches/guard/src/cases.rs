@@ -6,6 +6,7 @@ use applications::{
     axum, least,
 };
 use dframework_session::{Clock, Config, DriverName, Sessions};
+use measuring::Side;
 use std::{str::FromStr, time::Duration};
 
 /// One row of the table.
@@ -39,28 +40,6 @@ enum Kind {
     /// Others expire as fast as new ones come.
     Expiring,
     Stealth,
-}
-
-/// Whether the sessions are there.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Side {
-    With,
-    Without,
-}
-
-impl Side {
-    pub(crate) fn word(self) -> &'static str {
-        if self == Self::With { "with" } else { "without" }
-    }
-}
-
-impl FromStr for Side {
-    type Err = String;
-
-    fn from_str(word: &str) -> Result<Self, String> {
-        let found = [Self::With, Self::Without].into_iter().find(|side| side.word() == word);
-        found.ok_or_else(|| format!("{word:?} is neither with nor without"))
-    }
 }
 
 const fn axum(name: &'static str, title: &'static str, kind: Kind, asked: Asked) -> Case {

@@ -16,8 +16,11 @@ mod cases;
 mod figures;
 mod table;
 
-use cases::{CASES, Case, Side};
-use measuring::count::{self, Count};
+use cases::{CASES, Case};
+use measuring::{
+    Side,
+    count::{self, Count},
+};
 use std::{env, error::Error, process::ExitCode};
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {

@@ -7,11 +7,12 @@
 //! instructions a request. So the allocator's own instructions are counted apart: the rest is the same in
 //! every run, and the number of allocations stands beside it.
 
+use crate::files::Folder;
 use std::{
     collections::{HashMap, HashSet},
     env, fs,
     ops::Sub,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{self, Command},
     sync::{
         OnceLock,
@@ -135,21 +136,15 @@ fn instructions(words: &[&str], requests: u64) -> Instructions {
 
 /// What callgrind writes about this many requests.
 fn callgrind(words: &[&str], requests: u64) -> String {
-    let name = format!("counted-{}-{}-{requests}", process::id(), words.join("-"));
-    let file = env::temp_dir().join(name);
+    let folder = Folder::new().expect("a folder can be made");
+    let file = folder.path().join("counted");
     let output = format!("--callgrind-out-file={}", file.display());
     valgrind(&["--tool=callgrind", &output], &run(words, &requests.to_string()));
-    read_and_remove(&file)
+    fs::read_to_string(file).expect("valgrind wrote its file")
 }
 
 fn run<'a>(words: &[&'a str], requests: &'a str) -> Vec<&'a str> {
     ["run"].into_iter().chain(words.iter().copied()).chain([requests]).collect()
-}
-
-fn read_and_remove(file: &Path) -> String {
-    let text = fs::read_to_string(file).expect("valgrind wrote its file");
-    fs::remove_file(file).expect("valgrind's file can be removed");
-    text
 }
 
 /// Sums what a callgrind file says of the functions themselves.

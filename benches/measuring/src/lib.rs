@@ -2,8 +2,14 @@
 
 pub mod count;
 pub mod effort;
+pub mod files;
 pub mod plot;
 pub mod process;
+mod side;
+mod spread;
+
+pub use side::Side;
+pub use spread::Spread;
 
 /// The value in the middle.
 ///

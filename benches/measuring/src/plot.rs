@@ -6,9 +6,10 @@ mod lines;
 pub use bars::{Bar, Group, bars};
 pub use lines::{Panel, Series, lines};
 
+use crate::files;
 use std::{
     fmt::{Arguments, Write},
-    fs, io,
+    io,
     path::Path,
 };
 
@@ -19,7 +20,7 @@ use std::{
 /// The file cannot be written.
 pub fn write(folder: &Path, name: &str, title: &str, svg: &str) -> io::Result<String> {
     let file = format!("{name}.svg");
-    fs::write(folder.join(&file), svg)?;
+    files::put(&folder.join(&file), svg)?;
     Ok(format!("\n![{title}]({file})\n"))
 }
 

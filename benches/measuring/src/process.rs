@@ -2,15 +2,23 @@
 
 use std::{
     error::Error,
-    io::{BufRead, BufReader, Write},
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    io::{BufRead, BufReader, Result as Read, Write},
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    thread,
+    time::Duration,
 };
+
+/// How long a line may take. Ten million rows are made in less.
+const PATIENCE: Duration = Duration::from_secs(30 * 60);
 
 /// A process that is asked. It is killed with this value.
 pub struct Process {
     child: Child,
+    command: String,
     questions: ChildStdin,
-    answers: BufReader<ChildStdout>,
+    answers: Receiver<Read<String>>,
+    patience: Duration,
 }
 
 impl Process {
@@ -18,12 +26,20 @@ impl Process {
     ///
     /// # Errors
     ///
-    /// It cannot be started, or ends without a line.
+    /// It cannot be started, ends without a line, or prints nothing for half an hour.
     pub fn start(command: &mut Command) -> Result<Self, Box<dyn Error>> {
+        Self::start_with(command, PATIENCE)
+    }
+
+    fn start_with(command: &mut Command, patience: Duration) -> Result<Self, Box<dyn Error>> {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let questions = child.stdin.take().ok_or("stdin is a pipe")?;
-        let answers = BufReader::new(child.stdout.take().ok_or("stdout is a pipe")?);
-        let mut process = Self { child, questions, answers };
+        let lines = BufReader::new(child.stdout.take().ok_or("stdout is a pipe")?).lines();
+        let (sender, answers) = channel();
+        // It ends with the process, which closes its output.
+        thread::spawn(move || lines.into_iter().try_for_each(|line| sender.send(line)));
+        let command = format!("{command:?}");
+        let mut process = Self { child, command, questions, answers, patience };
         process.line()?;
         Ok(process)
     }
@@ -32,9 +48,10 @@ impl Process {
     ///
     /// # Errors
     ///
-    /// It has ended.
+    /// It has ended, or prints nothing for half an hour.
     pub fn ask(&mut self, question: &str) -> Result<String, Box<dyn Error>> {
-        writeln!(self.questions, "{question}")?;
+        writeln!(self.questions, "{question}")
+            .map_err(|error| format!("{} has ended: {error}", self.command))?;
         self.line()
     }
 
@@ -42,19 +59,60 @@ impl Process {
     ///
     /// # Errors
     ///
-    /// It has ended.
+    /// It has ended, or prints nothing for half an hour. Then it is ended.
     pub fn line(&mut self) -> Result<String, Box<dyn Error>> {
-        let mut line = String::new();
-        if self.answers.read_line(&mut line)? == 0 {
-            return Err(format!("{:?} has ended", self.child).into());
+        match self.answers.recv_timeout(self.patience) {
+            Ok(line) => Ok(line?),
+            Err(RecvTimeoutError::Disconnected) => {
+                Err(format!("{} has ended", self.command).into())
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                self.end();
+                let seconds = self.patience.as_secs();
+                Err(format!("{} printed nothing for {seconds} seconds", self.command).into())
+            }
         }
-        Ok(line.trim_end().to_owned())
+    }
+
+    fn end(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn each_line_is_answered() {
+        let mut process = Process::start(&mut shell("echo ready; exec cat")).unwrap();
+        assert_eq!(process.ask("one").unwrap(), "one");
+        assert_eq!(process.ask("two").unwrap(), "two");
+    }
+
+    #[test]
+    fn what_has_ended_is_named() {
+        let error = Process::start(&mut shell("exit 0")).err().unwrap().to_string();
+        assert!(error.contains("exit 0") && error.ends_with("has ended"), "{error}");
+    }
+
+    #[test]
+    fn what_prints_nothing_is_named() {
+        let silent = Process::start_with(&mut shell("exec cat"), Duration::ZERO);
+        let error = silent.err().unwrap().to_string();
+        assert!(error.contains("exec cat") && error.contains("printed nothing"), "{error}");
     }
 }

@@ -1,12 +1,11 @@
 //! A library and its framework alone: processes that take turns.
 
 use crate::{
-    counts::Sessions,
     libraries::{Asked, Library},
     run::Result,
 };
 use applications::asked::Case;
-use measuring::{median, process::Process};
+use measuring::{Side, Spread, median, process::Process};
 use std::{
     env,
     error::Error,
@@ -23,9 +22,9 @@ const REQUESTS: u32 = 2_000;
 
 /// Answers lines `CASE REQUESTS THREADS` with the nanoseconds that these requests of each thread took together, and `memory`
 /// with what the process has in memory.
-pub(crate) fn serve(library: Library, sessions: Sessions, count: usize) -> Result<()> {
+pub(crate) fn serve(library: Library, side: Side, count: usize) -> Result<()> {
     let empty = resident()?;
-    let asked = actix_web::rt::System::new().block_on(sessions.of(library, count));
+    let asked = actix_web::rt::System::new().block_on(Asked::new(library, side, count));
     let (asked, filled) = (Arc::new(asked), resident()?);
     println!("ready");
     for line in stdin().lock().lines() {
@@ -89,12 +88,12 @@ struct Turn {
 impl Pair {
     /// Starts both, and waits until there are so many sessions.
     pub(super) fn start(library: Library, sessions: usize) -> Result<Self> {
-        let start = |which: &str| {
+        let start = |which: Side| {
             let own = env::current_exe()?;
-            let words = ["serve", library.word(), which, &sessions.to_string()];
+            let words = ["serve", library.word(), which.word(), &sessions.to_string()];
             Process::start(Command::new(own).args(words))
         };
-        Ok(Self { with: start("with")?, without: start("without")? })
+        Ok(Self { with: start(Side::With)?, without: start(Side::Without)? })
     }
 
     /// Lets both answer so many requests on each thread.
@@ -122,10 +121,9 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    /// Whole nanoseconds: there is more noise than that.
-    #[expect(clippy::cast_possible_truncation, reason = "there are fewer than 2^63")]
-    pub(super) fn overhead(&self) -> i64 {
-        median(self.one.iter().map(|turn| turn.with - turn.without)).round() as i64
+    /// What the library takes, in nanoseconds.
+    pub(super) fn overhead(&self) -> Spread {
+        Spread::of(self.one.iter().map(|turn| turn.with - turn.without))
     }
 
     /// What the framework takes without the library.
@@ -134,8 +132,8 @@ impl Turns {
     }
 
     /// How many times the requests of one thread two answer.
-    pub(super) fn gain(&self) -> f64 {
-        median(self.one.iter().zip(&self.two).map(|(one, two)| 2.0 * one.with / two.with))
+    pub(super) fn gain(&self) -> Spread {
+        Spread::of(self.one.iter().zip(&self.two).map(|(one, two)| 2.0 * one.with / two.with))
     }
 }
 

@@ -70,6 +70,9 @@ impl Case {
 pub struct Measured {
     /// How long it took.
     pub nanos: u128,
+    /// How long one request waited for its answer: half of them, and 99 of 100, no longer than this.
+    pub half: u64,
+    pub most: u64,
     /// Statements that sqlx told of.
     pub statements: u64,
     /// Writes that found that another one had come first, and were made again.
@@ -117,8 +120,8 @@ impl FromStr for Order {
 
 impl fmt::Display for Measured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { nanos, statements, rounds, lost, refused } = self;
-        write!(f, "{nanos} {statements} {rounds} {lost} {refused}")
+        let Self { nanos, half, most, statements, rounds, lost, refused } = self;
+        write!(f, "{nanos} {half} {most} {statements} {rounds} {lost} {refused}")
     }
 }
 
@@ -127,14 +130,39 @@ impl FromStr for Measured {
 
     fn from_str(line: &str) -> Result<Self, String> {
         let mut words = line.split(' ');
-        let mut next = || words.next().ok_or_else(|| format!("an answer has five numbers: {line}"));
+        let mut next =
+            || words.next().ok_or_else(|| format!("an answer has seven numbers: {line}"));
         let wrong = |_| format!("no number: {line}");
         Ok(Self {
             nanos: next()?.parse().map_err(wrong)?,
+            half: next()?.parse().map_err(wrong)?,
+            most: next()?.parse().map_err(wrong)?,
             statements: next()?.parse().map_err(wrong)?,
             rounds: next()?.parse().map_err(wrong)?,
             lost: next()?.parse().map_err(wrong)?,
             refused: next()?.parse().map_err(wrong)?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_measured_survives_its_line() {
+        let measured =
+            Measured { nanos: 1, half: 2, most: 3, statements: 4, rounds: 5, lost: -6, refused: 7 };
+        assert_eq!(measured.to_string().parse(), Ok(measured));
+        assert!("1 2 3".parse::<Measured>().is_err());
+    }
+
+    #[test]
+    fn an_order_survives_its_line() {
+        let asked = Requests { case: Case::Write, in_flight: 32, count: 960, shared: 25 };
+        for order in [Order::Grow(10_000), Order::Size(100), Order::Ask(asked)] {
+            assert_eq!(order.to_string().parse(), Ok(order));
+        }
+        assert!("shrink 3".parse::<Order>().is_err());
     }
 }

@@ -14,6 +14,8 @@ struct Answers {
     /// Those of the first client, whose session others use too.
     of_first: i64,
     refused: u64,
+    /// How long each waited for its answer, in nanoseconds.
+    waited: Vec<u64>,
 }
 
 /// Sends requests, and measures them all together.
@@ -30,17 +32,21 @@ pub(crate) async fn walk(
     for lane in 0..requests.in_flight {
         tasks.push(tokio::spawn(one_by_one(requests, lane, clients.to_vec())));
     }
-    let (mut of_first, mut refused) = (0, 0);
+    let mut all = Answers { waited: Vec::with_capacity(requests.count), ..Answers::default() };
     for task in tasks {
         let answers = task.await??;
-        of_first += answers.of_first;
-        refused += answers.refused;
+        all.of_first += answers.of_first;
+        all.refused += answers.refused;
+        all.waited.extend(answers.waited);
     }
     let nanos = begun.elapsed().as_nanos();
+    all.waited.sort_unstable();
+    let [half, most] = [50, 99].map(|percent| longest(&all.waited, percent));
+    let Answers { of_first, refused, .. } = all;
     let statements = statements() - statements_before;
     let rounds = lost_rounds() - rounds_before;
     let lost = if is_counted { of_first - (visits().await? - visits_before) } else { 0 };
-    Ok(Measured { nanos, statements, rounds, lost, refused })
+    Ok(Measured { nanos, half, most, statements, rounds, lost, refused })
 }
 
 /// Every so many-th request, one after the other.
@@ -51,10 +57,12 @@ async fn one_by_one(
 ) -> Result<Answers, String> {
     let Requests { case, in_flight, count, shared } = requests;
     let anybody = clients[0].stranger();
-    let mut answers = Answers::default();
+    let each = count.div_ceil(in_flight);
+    let mut answers = Answers { waited: Vec::with_capacity(each), ..Answers::default() };
     for number in (lane..count).step_by(in_flight) {
         // Those of one session are spread among the others.
         let client = if number * 37 % 100 < shared { 0 } else { number % SESSIONS };
+        let begun = Instant::now();
         match case {
             Case::New => anybody.clone().send(case.path()).await?,
             Case::Read | Case::Write => clients[client].ask(case.path()).await?,
@@ -64,6 +72,26 @@ async fn one_by_one(
                 Err(_) => answers.refused += 1,
             },
         }
+        answers.waited.push(begun.elapsed().as_nanos().try_into().unwrap_or(u64::MAX));
     }
     Ok(answers)
+}
+
+/// What so many of a hundred do not exceed, of times that rise.
+fn longest(times: &[u64], percent: usize) -> u64 {
+    let place = (times.len() * percent).div_ceil(100).saturating_sub(1);
+    times.get(place).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_of_a_hundred_wait_no_longer() {
+        let times: Vec<u64> = (1..=200).collect();
+        assert_eq!([50, 99, 100].map(|percent| longest(&times, percent)), [100, 198, 200]);
+        assert_eq!([50, 99].map(|percent| longest(&[7], percent)), [7, 7]);
+        assert_eq!(longest(&[], 50), 0);
+    }
 }

@@ -1,6 +1,9 @@
 //! tower-sessions with its stores for databases, on the course.
 
+mod copies;
+
 use axum::{Router, http::StatusCode, routing::get};
+use copies::{Database, copies};
 use course::{Task, entries};
 use std::{env, error::Error, str::FromStr};
 use tower_sessions::{Expiry, Session, SessionManagerLayer, SessionStore, cookie::time::Duration};
@@ -20,19 +23,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     tokio::runtime::Runtime::new()?.block_on(on_course(&task))
 }
 
-/// With the pools' own defaults: ten connections. Copies of a row get keys that rise from one end of all to the other.
+/// With the pools' own defaults: ten connections.
 async fn on_course(task: &Task) -> Result<(), Box<dyn Error>> {
     if task.database.starts_with("postgres:") {
         let options = quiet(PgConnectOptions::from_str(&task.database)?, task);
         let pool = PgPoolOptions::new().connect_with(options).await?;
         let store = PostgresStore::new(pool.clone());
         store.migrate().await?;
-        let copies = "INSERT INTO tower_sessions.session \
-             SELECT lpad(to_hex(number * (72057594037927936 / ($2 - $1))), 14, '0') || left(md5(random()::text), 8), \
-             data, expiry_date FROM generate_series(0, $2 - $1 - 1) AS number, \
-             (SELECT * FROM tower_sessions.session LIMIT 1) AS one";
         let grow = async |from: i64, to: i64| {
-            sqlx::query(copies).bind(from).bind(to).execute(&pool).await?;
+            let sql = copies(Database::Postgres, "tower_sessions.session", from, to);
+            sqlx::query(&sql).execute(&pool).await?;
             Ok(())
         };
         return course::run(application(store), task, grow).await;
@@ -44,14 +44,10 @@ async fn on_course(task: &Task) -> Result<(), Box<dyn Error>> {
         let schema = format!("peer_{}", std::process::id());
         let store = MySqlStore::new(pool.clone()).with_schema_name(&schema)?;
         store.migrate().await?;
-        let copies = format!(
-            "INSERT INTO `{schema}`.session \
-             SELECT CONCAT(LPAD(HEX(seq * (72057594037927936 DIV (last - first))), 14, '0'), LEFT(SHA2(seq + first, 256), 8)), \
-             data, expiry_date FROM seq_0_to_9999999, (SELECT ? AS first, ? AS last) AS asked, \
-             (SELECT * FROM `{schema}`.session LIMIT 1) AS one WHERE seq < last - first"
-        );
+        let table = format!("`{schema}`.session");
         let grow = async |from: i64, to: i64| {
-            sqlx::query(&copies).bind(from).bind(to).execute(&pool).await?;
+            let sql = copies(Database::MariaDb, &table, from, to);
+            sqlx::query(&sql).execute(&pool).await?;
             Ok(())
         };
         return course::run(application(store), task, grow).await;
@@ -59,12 +55,9 @@ async fn on_course(task: &Task) -> Result<(), Box<dyn Error>> {
     let pool = SqlitePoolOptions::new().connect_with(quiet(file(task), task)).await?;
     let store = SqliteStore::new(pool.clone());
     store.migrate().await?;
-    let copies = "INSERT INTO tower_sessions \
-         WITH RECURSIVE number(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM number WHERE n + 1 < ?2 - ?1) \
-         SELECT printf('%014x', n * (72057594037927936 / (?2 - ?1))) || hex(randomblob(4)), data, expiry_date \
-         FROM number, (SELECT data, expiry_date FROM tower_sessions LIMIT 1)";
     let grow = async |from: i64, to: i64| {
-        sqlx::query(copies).bind(from).bind(to).execute(&pool).await?;
+        let sql = copies(Database::Sqlite, "tower_sessions", from, to);
+        sqlx::query(&sql).execute(&pool).await?;
         Ok(())
     };
     course::run(application(store), task, grow).await
