@@ -45,7 +45,8 @@ impl AxumWorker {
         let mut request = Request::builder().uri(path);
         // As a server gives them: none has an allocation of its own.
         for (name, value) in FIELDS {
-            request = request.header(HeaderName::from_static(name), HeaderValue::from_static(value));
+            request =
+                request.header(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
         if let Some(cookies) = cookies {
             request = request.header(header::COOKIE, cookies);

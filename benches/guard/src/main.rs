@@ -7,11 +7,13 @@
 //! guard check      the same, and fail where a count is more than 3 % above the recorded one
 //! guard record     the same, and write the counts into figures.toml
 //! guard profile CASE        what the instructions of a case are spent on, by function
+//! guard areas      what requests are spent on, by what it is for
 //! guard memory     what a million sessions take in the memory store; fails where it is too much
 //! guard threads    how many sessions the memory store finds in a second, on one thread and on two
 //! guard run CASE with|without REQUESTS   what the above run under valgrind, and what a profiler may be pointed at
 //! ```
 
+mod areas;
 mod cases;
 mod figures;
 mod table;
@@ -20,6 +22,7 @@ use cases::{CASES, Case};
 use measuring::{
     Side,
     count::{self, Count},
+    places,
 };
 use std::{env, error::Error, process::ExitCode};
 
@@ -51,6 +54,15 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
                 .for_each(|(cost, name)| println!("{cost:8} {name}"));
             Ok(ExitCode::SUCCESS)
         }
+        ["areas"] => {
+            let cases = areas::shown();
+            let words = |case: &Case| {
+                [Side::With, Side::Without].map(|side| vec![case.name, side.word()])
+            };
+            let pairs: Vec<_> = cases.iter().map(words).collect();
+            areas::print(&cases, &places::overheads(&pairs));
+            Ok(ExitCode::SUCCESS)
+        }
         ["memory"] => table::memory(),
         ["fill", kind] => {
             println!("{}", table::fill(kind.parse()?));
@@ -69,7 +81,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             Ok(ExitCode::SUCCESS)
         }
         _ => Err(
-            "usage: guard [check | record | profile CASE | memory | threads | run CASE with|without REQUESTS]"
+            "usage: guard [check | record | profile CASE | areas | memory | threads | run CASE with|without REQUESTS]"
                 .into(),
         ),
     }
@@ -85,15 +97,14 @@ fn count_all() -> Vec<(Case, Count)> {
 
 fn print(counted: &[(Case, Count)]) {
     println!(
-        "| above the bare framework | instructions | in malloc | to hold | allocations | bytes |"
+        "| above the bare framework | instructions | to hold | in malloc | allocations | bytes |"
     );
     println!("|---|---:|---:|---:|---:|---:|");
     for (case, count) in counted {
-        let Count { instructions, in_allocator, allocations, bytes } = count;
+        let Count { in_allocator, allocations, bytes, .. } = count;
+        let all = count.all();
         let hold = case.hold.map_or_else(String::new, |hold| hold.to_string());
         let title = case.title;
-        println!(
-            "| {title} | {instructions} | {in_allocator} | {hold} | {allocations:.1} | {bytes} |"
-        );
+        println!("| {title} | {all} | {hold} | {in_allocator} | {allocations:.1} | {bytes} |");
     }
 }

@@ -3,11 +3,11 @@
 //! A program that is counted answers requests when it is run as `run WORDS REQUESTS`. It runs with few and with many,
 //! and the difference is divided by the requests between them, so that neither the start nor the end counts.
 //!
-//! What `malloc` and `free` execute depends on how earlier blocks happen to lie in the heap, by thousands of
+//! What `malloc` and `free` execute depends on how earlier blocks happen to lie in the heap, by hundreds of
 //! instructions a request. So the allocator's own instructions are counted apart: the rest is the same in
 //! every run, and the number of allocations stands beside it.
 
-use crate::files::Folder;
+use crate::{files::Folder, places::by_place};
 use std::{
     collections::{HashMap, HashSet},
     env, fs,
@@ -22,8 +22,8 @@ use std::{
 };
 
 /// Few and many requests; what lies between is counted.
-const FEW: u64 = 200;
-const MANY: u64 = 1_200;
+pub(crate) const FEW: u64 = 200;
+pub(crate) const MANY: u64 = 1_200;
 
 /// What one request costs.
 #[derive(Clone, Copy)]
@@ -105,13 +105,21 @@ pub fn request(words: &[&str]) -> Count {
 /// As [`request`].
 #[must_use]
 pub fn requests(words: &[Vec<&str>]) -> Vec<Count> {
+    beside_each_other(words, |words| request(words))
+}
+
+/// Does this for each, beside each other, and gives the results in their order.
+pub(crate) fn beside_each_other<T: Sync, R: Send + Sync>(
+    all: &[T],
+    count: impl Fn(&T) -> R + Sync,
+) -> Vec<R> {
     let next = AtomicUsize::new(0);
-    let counts: Vec<OnceLock<Count>> = words.iter().map(|_| OnceLock::new()).collect();
+    let counts: Vec<OnceLock<R>> = all.iter().map(|_| OnceLock::new()).collect();
     let count_some = || {
         loop {
             let place = next.fetch_add(1, Ordering::Relaxed);
-            let (Some(words), Some(count)) = (words.get(place), counts.get(place)) else { return };
-            count.get_or_init(|| request(words));
+            let (Some(one), Some(counted)) = (all.get(place), counts.get(place)) else { return };
+            counted.get_or_init(|| count(one));
         }
     };
     thread::scope(|scope| {
@@ -135,7 +143,7 @@ fn instructions(words: &[&str], requests: u64) -> Instructions {
 }
 
 /// What callgrind writes about this many requests.
-fn callgrind(words: &[&str], requests: u64) -> String {
+pub(crate) fn callgrind(words: &[&str], requests: u64) -> String {
     let folder = Folder::new().expect("a folder can be made");
     let file = folder.path().join("counted");
     let output = format!("--callgrind-out-file={}", file.display());
@@ -151,44 +159,22 @@ fn run<'a>(words: &[&'a str], requests: &'a str) -> Vec<&'a str> {
 fn sum(text: &str) -> Instructions {
     let mut counted = Instructions::default();
     for (function, cost) in by_function(text) {
-        let sum = if is_allocator(function) { &mut counted.allocator } else { &mut counted.own };
+        let sum = if is_allocator(&function) { &mut counted.allocator } else { &mut counted.own };
         *sum += cost;
     }
     counted
 }
 
-/// What each function itself executed. The line behind `calls=` is its callee's.
-fn by_function(text: &str) -> HashMap<&str, u64> {
-    let mut names: HashMap<&str, &str> = HashMap::new();
-    let mut costs: HashMap<&str, u64> = HashMap::new();
-    let (mut function, mut is_call) = ("", false);
-    for line in text.lines() {
-        if let Some(name) = line.strip_prefix("fn=") {
-            function = full_name(&mut names, name);
-        } else if let Some(name) = line.strip_prefix("cfn=") {
-            full_name(&mut names, name);
-        } else if line.starts_with("calls=") {
-            is_call = true;
-        } else if line.starts_with(|first: char| first.is_ascii_digit() || "+-*".contains(first)) {
-            let cost = line.split(' ').nth(1).and_then(|cost| cost.parse().ok()).unwrap_or(0);
-            if !std::mem::take(&mut is_call) {
-                *costs.entry(function).or_default() += cost;
-            }
-        }
+/// What each function itself executed.
+fn by_function(text: &str) -> HashMap<String, u64> {
+    let mut costs = HashMap::new();
+    for (place, cost) in by_place(text) {
+        *costs.entry(place.function).or_default() += cost;
     }
     costs
 }
 
-/// The name of a function, which stands in full once: `(12) malloc`, then as `(12)`.
-fn full_name<'a>(names: &mut HashMap<&'a str, &'a str>, function: &'a str) -> &'a str {
-    let (number, name) = function.split_once(' ').unwrap_or((function, ""));
-    if !name.is_empty() {
-        names.insert(number, name);
-    }
-    names.get(number).copied().unwrap_or(number)
-}
-
-fn is_allocator(function: &str) -> bool {
+pub(crate) fn is_allocator(function: &str) -> bool {
     let starts = ["malloc", "free", "calloc", "realloc", "_int_", "unlink_chunk", "sysmalloc"];
     let more = ["systrim", "tcache_", "sbrk", "brk", "__default_morecore", "__glibc_morecore"];
     starts.iter().chain(&more).any(|start| function.starts_with(start))
@@ -212,9 +198,9 @@ pub fn profile(words: &[&str], without: &[&str]) -> Vec<(i64, String)> {
 fn by_request(words: &[&str]) -> HashMap<String, i64> {
     let (few, many) = (callgrind(words, FEW), callgrind(words, MANY));
     let few = by_function(&few);
-    let each = |(function, cost): (&str, u64)| {
-        let more = cost - few.get(function).unwrap_or(&0).min(&cost);
-        (function.to_owned(), (more / (MANY - FEW)).cast_signed())
+    let each = |(function, cost): (String, u64)| {
+        let more = cost - few.get(&function).unwrap_or(&0).min(&cost);
+        (function, (more / (MANY - FEW)).cast_signed())
     };
     by_function(&many).into_iter().map(each).collect()
 }

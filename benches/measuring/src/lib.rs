@@ -3,6 +3,7 @@
 pub mod count;
 pub mod effort;
 pub mod files;
+pub mod places;
 pub mod plot;
 pub mod process;
 mod side;
