@@ -10,7 +10,7 @@ use super::{
     keys::Ring,
     plain::Plain,
     revocation::{By, Kept, Revocations, Revoked, Verdict},
-    seal::{Opened, Rejection, sealed_length},
+    seal::{self, Opened, Rejection, sealed_length},
 };
 use crate::{
     cookie::Seals,
@@ -294,6 +294,11 @@ impl Stealth {
     /// When permanent data was sealed.
     pub(crate) fn sealed_at(record: &Record) -> Option<Timestamp> {
         Header::<PermanentTerms>::before(record.sealed()?).map(|header| header.issued)
+    }
+
+    /// How long the text is that carries a record which was made here.
+    pub(crate) fn length_of(record: &Record) -> usize {
+        record.sealed().map_or(0, seal::text_length)
     }
 
     /// How long the text will be that carries a record of this length, in place of the former one.
