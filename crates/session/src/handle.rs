@@ -665,11 +665,13 @@ impl Inner {
         mut state: MutexGuard<'a, State>,
         stealth: &Stealth,
     ) -> MutexGuard<'a, State> {
-        let seals = state.seals.take().map_or_else(Seals::default, |seals| *seals);
+        let seals = state.seals.take();
         let now = self.core.clock.now();
         let mut refused = Vec::new();
         state.work = Some(self.begin_work(now, |records| {
-            records.load_from_seals(stealth, seals, |why| refused.push(why));
+            if let Some(seals) = seals {
+                records.load_from_seals(stealth, seals, |why| refused.push(why));
+            }
         }));
         if refused.is_empty() || !self.request.purpose.is_told() {
             return state;

@@ -65,6 +65,11 @@ impl Lines {
 
     fn push(&mut self, which: Which, line: String) {
         self.cookies.push(which);
-        self.lines.push(line);
+        if self.lines.is_empty() {
+            // Most responses have no second line.
+            self.lines = vec![line];
+        } else {
+            self.lines.push(line);
+        }
     }
 }

@@ -80,7 +80,7 @@ impl Loaded {
     pub(crate) fn load_from_seals(
         &mut self,
         stealth: &Stealth,
-        mut seals: Seals,
+        mut seals: Box<Seals>,
         mut refused: impl FnMut(Rejection),
     ) {
         let now = self.at;
@@ -88,13 +88,13 @@ impl Loaded {
             refused(Rejection::Malformed);
         }
         let activities = stealth.activities(&mut seals, now, &mut refused);
-        for seal in seals.session {
+        for seal in seals.session.drain(..) {
             match stealth.session(seal, &activities, now) {
                 Ok(found) => self.meet_ordinary(found),
                 Err(why) => refused(why),
             }
         }
-        for seal in seals.permanent {
+        for seal in seals.permanent.drain(..) {
             match stealth.permanent(seal, now) {
                 Ok(found) => self.meet_permanent(found),
                 Err(why) => refused(why),

@@ -118,10 +118,11 @@ fn touch(
 
 /// The line that carries a session or permanent data.
 fn line(core: &Core, stealth: &Stealth, live: &Live, now: Timestamp) -> Result<String, Error> {
-    let (nature, bytes) = (live.record.nature(), live.record.bytes().len());
-    let left = live.record.absolute().saturating_since(now);
-    let length = Stealth::text_length(nature, Some(&live.record), bytes);
-    core.cookies.set_sealed(nature.into(), length, left, |out| stealth.seal(&live.record, out))
+    let Live { record, .. } = live;
+    let left = record.absolute().saturating_since(now);
+    let length = Stealth::length_of(record);
+    let seal = |out: &mut String| stealth.seal(record, out);
+    core.cookies.set_sealed(record.nature().into(), length, left, seal)
 }
 
 /// The line that carries permanent data once more, as it is; `None` if it has ended, or cannot be sealed. Then a later

@@ -10,7 +10,7 @@ use super::{
     keys::Ring,
     plain::Plain,
     revocation::{By, Kept, Revocations, Revoked, Verdict},
-    seal::{Opened, Rejection, sealed_length},
+    seal::{self, Opened, Rejection, sealed_length},
 };
 use crate::{
     cookie::Seals,
@@ -110,14 +110,18 @@ impl Stealth {
 
     /// Whether a record that was opened is still to be taken.
     pub(crate) fn is_fine(&self, record: &Record, now: Timestamp) -> bool {
-        let Some(sealed) = record.sealed() else { return true };
-        let verdict = self.verdict(|revocations| match record.nature() {
-            Nature::Ordinary { .. } => Header::before(sealed)
-                .map_or(Verdict::Ended, |header| revocations.check(&header, now)),
-            Nature::Permanent => Header::before(sealed)
-                .map_or(Verdict::Ended, |header| revocations.check_permanent(&header, now)),
-        });
-        verdict == Verdict::Fine
+        // Its login was noted when it was opened or made, so most of the time nothing is to be read in its header.
+        let revocations = self.revocations.as_ref().filter(|revocations| !revocations.are_none());
+        let (Some(revocations), Some(sealed)) = (revocations, record.sealed()) else { return true };
+        let verdict = match record.nature() {
+            Nature::Ordinary { .. } => {
+                Header::before(sealed).map(|header| revocations.check(&header, now))
+            }
+            Nature::Permanent => {
+                Header::before(sealed).map(|header| revocations.check_permanent(&header, now))
+            }
+        };
+        verdict == Some(Verdict::Fine)
     }
 
     fn verdict(&self, check: impl FnOnce(&Revocations) -> Verdict) -> Verdict {
@@ -290,6 +294,11 @@ impl Stealth {
     /// When permanent data was sealed.
     pub(crate) fn sealed_at(record: &Record) -> Option<Timestamp> {
         Header::<PermanentTerms>::before(record.sealed()?).map(|header| header.issued)
+    }
+
+    /// How long the text is that carries a record which was made here.
+    pub(crate) fn length_of(record: &Record) -> usize {
+        record.sealed().map_or(0, seal::text_length)
     }
 
     /// How long the text will be that carries a record of this length, in place of the former one.

@@ -3,14 +3,14 @@
 //! One allocation holds a whole cookie, decoded and then decrypted where it stands; the record and the fields of a
 //! header are ranges of it. Clones share it, and the last one to go overwrites it.
 
+use super::wiped::Wiped;
 use base64_simd::{AsOut, URL_SAFE_NO_PAD};
 use std::{ops::Range, sync::Arc};
-use zeroize::Zeroizing;
 
 /// A range of opened bytes. It has no `Debug`, which would show them.
 #[derive(Clone)]
 pub(crate) struct Plain {
-    buffer: Arc<Zeroizing<[u8]>>,
+    buffer: Arc<Wiped<[u8]>>,
     range: Range<usize>,
 }
 
@@ -33,23 +33,23 @@ impl Plain {
 
     /// All bytes of the allocation of which these are a part.
     pub(super) fn whole(&self) -> Self {
-        Self { buffer: self.buffer.clone(), range: 0..self.buffer.len() }
+        Self { buffer: self.buffer.clone(), range: 0..self.buffer.0.len() }
     }
 
     /// These bytes and what stands in front of them in the allocation, but for the first ones.
     pub(super) fn with_front(&self, first: usize) -> &[u8] {
-        self.buffer.get(first..self.range.end).unwrap_or_default()
+        self.buffer.0.get(first..self.range.end).unwrap_or_default()
     }
 
     #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.buffer[self.range.clone()]
+        &self.buffer.0[self.range.clone()]
     }
 
     /// The bytes, to be changed: of the only one that there is. Beside a clone they are none.
     pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
         let buffer = Arc::get_mut(&mut self.buffer);
-        buffer.map_or(&mut [], |buffer| &mut buffer[self.range.clone()])
+        buffer.map_or(&mut [], |buffer| &mut buffer.0[self.range.clone()])
     }
 
     /// A part of these bytes, in the same allocation.
@@ -68,9 +68,10 @@ impl Plain {
 ///
 /// A few sizes only: an array knows its length, so one allocation holds the counter and the bytes, and whichever of
 /// several threads drops it last overwrites it. A shared slice has no such hook.
-fn zeros(length: usize) -> Option<Arc<Zeroizing<[u8]>>> {
-    fn of<const SIZE: usize>() -> Arc<Zeroizing<[u8]>> {
-        Arc::new(Zeroizing::new([0; SIZE]))
+fn zeros(length: usize) -> Option<Arc<Wiped<[u8]>>> {
+    fn of<const SIZE: usize>() -> Arc<Wiped<[u8]>> {
+        // Made in its allocation: `Arc::new` makes it on the stack first and copies it.
+        Arc::<Wiped<[u8; SIZE]>>::default()
     }
     match length {
         0..=128 => Some(of::<128>()),

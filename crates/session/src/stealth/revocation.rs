@@ -90,6 +90,13 @@ impl Revocations {
         }
     }
 
+    /// Whether nothing was ever revoked in this process.
+    pub(crate) fn are_none(&self) -> bool {
+        // Relaxed: a cookie that comes after the answer of a logout comes after its store, and what is read next is
+        // behind a lock.
+        !self.any.load(Ordering::Relaxed)
+    }
+
     /// Whether a session is still to be taken.
     ///
     /// A request that seals it again asks once more before, and seals with the instant at which it asked.
@@ -97,9 +104,7 @@ impl Revocations {
         if let Some(login) = header.terms.login {
             self.note_login(login.authenticated);
         }
-        // Relaxed: a cookie that comes after the answer of a logout comes after its store, and what is read next is
-        // behind a lock.
-        if !self.any.load(Ordering::Relaxed) {
+        if self.are_none() {
             return Verdict::Fine;
         }
         if let Some(entry) = self.sessions.get(header.sid.as_bytes()) {
@@ -127,7 +132,7 @@ impl Revocations {
         header: &Header<PermanentTerms>,
         now: Timestamp,
     ) -> Verdict {
-        if !self.any.load(Ordering::Relaxed) {
+        if self.are_none() {
             return Verdict::Fine;
         }
         match self.permanents.get(header.sid.as_bytes()) {

@@ -203,7 +203,16 @@ pub(crate) fn decoded(text: &[u8]) -> Option<Plain> {
 
 /// How long the text of a seal will be, with a record and unknown fields of these lengths.
 pub(crate) fn sealed_length<T: Terms>(unknown: usize, record: usize) -> usize {
-    ((FRONT + plain_length(Header::<T>::length_with(unknown) + record) + TAG) * 4).div_ceil(3)
+    text_length_for(Header::<T>::length_with(unknown) + record)
+}
+
+/// How long the text of a record is that has its header in front of it.
+pub(super) fn text_length(record: &Plain) -> usize {
+    text_length_for(record.with_front(FRONT).len())
+}
+
+fn text_length_for(text: usize) -> usize {
+    ((FRONT + plain_length(text) + TAG) * 4).div_ceil(3)
 }
 
 fn plain_length(text: usize) -> usize {
@@ -213,7 +222,11 @@ fn plain_length(text: usize) -> usize {
 /// How many bytes stand before the end mark, which is in the last bucket.
 fn without_end(bytes: &[u8]) -> Option<usize> {
     let (_, last) = bytes.split_last_chunk::<BUCKET>()?;
-    let end = last.iter().rposition(|byte| *byte != 0)?;
+    // The zeros behind the mark are passed sixteen at a time.
+    let (words, _) = last.as_chunks::<16>();
+    let at = words.iter().rposition(|word| *word != [0; 16])?;
+    let zeros = u128::from_le_bytes(words[at]).leading_zeros() as usize / 8;
+    let end = 16 * at + 15 - zeros;
     (last[end] == END).then_some(bytes.len() - BUCKET + end)
 }
 

@@ -636,4 +636,5 @@ fn keys_and_opened_bytes_are_of_types_that_overwrite_themselves() {
     overwritten::<aes::Aes256Enc>();
     overwritten::<aes_gcm::Aes256Gcm>();
     overwritten::<zeroize::Zeroizing<[u8]>>();
+    overwritten::<super::wiped::Wiped<[u8]>>();
 }

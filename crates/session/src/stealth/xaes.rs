@@ -4,12 +4,13 @@
 //! AES-256-GCM under it. So nonces may be drawn at random for as many messages as anybody will ever seal, where plain
 //! AES-256-GCM has to stop at 2^32. The specification is <https://c2sp.org/XAES-256-GCM>; the tests hold its vectors.
 
+use super::wiped::Wiped;
 use aes::{
     Aes256Enc, Block,
     cipher::{BlockCipherEncrypt, KeyInit, consts::U12},
 };
 use aes_gcm::{AesGcm, aead::AeadInOut};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 pub(super) const KEY: usize = 32;
 pub(super) const NONCE: usize = 24;
@@ -38,7 +39,7 @@ impl Xaes {
     /// Encrypts a message where it stands, and returns its tag. No two messages may have one nonce.
     pub(super) fn seal(&self, nonce: &[u8; NONCE], aad: &[u8], message: &mut [u8]) -> [u8; TAG] {
         let (context, nonce) = halves(nonce);
-        seal(&self.message_key(context), nonce, aad, message)
+        seal(&self.message_key(context).0, nonce, aad, message)
     }
 
     /// Decrypts a message where it stands.
@@ -52,38 +53,31 @@ impl Xaes {
         tag: &[u8; TAG],
     ) -> Result<(), Forged> {
         let (context, nonce) = halves(nonce);
-        open(&self.message_key(context), nonce, aad, message, tag)
+        open(&self.message_key(context).0, nonce, aad, message, tag)
     }
 
     /// The key of one message: CMAC of two blocks that count, name the purpose `X` and hold half of the nonce.
-    fn message_key(&self, context: &[u8; 12]) -> Zeroizing<[u8; KEY]> {
-        let mut block = *self.subkey;
-        for (byte, context) in block[4..].iter_mut().zip(context) {
-            *byte ^= context;
+    fn message_key(&self, context: &[u8; 12]) -> Wiped<[u8; KEY]> {
+        let mut key = Wiped([0; KEY]);
+        let (blocks, _) = Block::slice_as_chunks_mut(&mut key.0);
+        for (number, block) in (1..).zip(&mut *blocks) {
+            let mut counted = [0; 16];
+            (counted[1], counted[2]) = (number, b'X');
+            counted[4..].copy_from_slice(context);
+            *block = added(counted, *self.subkey).into();
         }
-        block[2] ^= b'X';
-        let numbered = |number| {
-            let mut block = block;
-            block[1] ^= number;
-            Block::from(block)
-        };
-        let mut blocks = [numbered(1), numbered(2)];
-        self.key.encrypt_blocks(&mut blocks);
-        let mut key = Zeroizing::new([0; KEY]);
-        key[..16].copy_from_slice(&blocks[0]);
-        key[16..].copy_from_slice(&blocks[1]);
-        for block in &mut blocks {
-            block.as_mut_slice().zeroize();
-        }
+        self.key.encrypt_blocks(blocks);
         key
     }
 }
 
-/// AES-256-GCM with a nonce of 96 bits and a tag of 128.
-type Gcm = AesGcm<Aes256Enc, U12>;
+/// AES-256-GCM with a nonce of 96 bits and a tag of 128. It borrows the cipher, which would cost as much to move as
+/// its key costs to schedule.
+type Gcm<'a> = AesGcm<&'a Aes256Enc, U12>;
 
 fn seal(key: &[u8; KEY], nonce: &[u8; 12], aad: &[u8], message: &mut [u8]) -> [u8; TAG] {
-    let tag = Gcm::new(key.into()).encrypt_inout_detached(nonce.into(), aad, message.into());
+    let cipher = Aes256Enc::new(key.into());
+    let tag = Gcm::from(&cipher).encrypt_inout_detached(nonce.into(), aad, message.into());
     tag.expect("a slice in memory is far below the 64 GiB that one message may have").into()
 }
 
@@ -94,7 +88,8 @@ fn open(
     message: &mut [u8],
     tag: &[u8; TAG],
 ) -> Result<(), Forged> {
-    let gcm = Gcm::new(key.into());
+    let cipher = Aes256Enc::new(key.into());
+    let gcm = Gcm::from(&cipher);
     let opened = gcm.decrypt_inout_detached(nonce.into(), aad, message.into(), tag.into());
     opened.map_err(|_| Forged)
 }
@@ -103,6 +98,11 @@ fn open(
 fn halves(nonce: &[u8; NONCE]) -> (&[u8; 12], &[u8; 12]) {
     let (context, rest) = nonce.split_first_chunk().expect("24 bytes begin with 12");
     (context, rest.first_chunk().expect("24 bytes are twice 12"))
+}
+
+/// The sum of two blocks in the field of CMAC.
+fn added(one: [u8; 16], other: [u8; 16]) -> [u8; 16] {
+    (u128::from_ne_bytes(one) ^ u128::from_ne_bytes(other)).to_ne_bytes()
 }
 
 /// Twice a block in the field of CMAC (NIST SP 800-38B, 6.1).
@@ -152,7 +152,7 @@ mod tests {
             let xaes = Xaes::new(&[byte; KEY]);
             assert_eq!(hex(&*xaes.subkey), subkey);
             let (context, _) = halves(NONCE_OF_VECTORS);
-            assert_eq!(hex(&*xaes.message_key(context)), message_key);
+            assert_eq!(hex(&xaes.message_key(context).0), message_key);
 
             let mut message = *b"XAES-256-GCM";
             let tag = xaes.seal(NONCE_OF_VECTORS, aad.as_bytes(), &mut message);
