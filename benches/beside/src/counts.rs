@@ -12,7 +12,7 @@ use measuring::{
 };
 use std::{collections::BTreeMap, fmt::Write, time::Instant};
 
-/// Side that there are.
+/// Sessions that there are.
 const SESSIONS: usize = 1_000;
 
 /// Answers requests to an application of axum with a layer that does nothing.

@@ -10,7 +10,7 @@ use measuring::{
     files::Folder,
     median,
     plot::{Bar, Group},
-    process::Process,
+    process::{Process, Worked},
 };
 use std::{
     env,
@@ -28,7 +28,7 @@ const SERVED: [Library; 4] =
 /// The cases that are asked for.
 const CASES: [Case; 2] = [Case::Read, Case::ReadAndWrite];
 
-/// Side that there are.
+/// Sessions that there are.
 const SESSIONS: usize = 100_000;
 
 const CONNECTIONS: u32 = 32;
@@ -52,7 +52,7 @@ pub(crate) fn listen(library: Library, side: Side, cookies: &Path) -> Result<()>
 
 /// A server, and what a load generator is told of it.
 struct Server {
-    _process: Process,
+    process: Process,
     address: String,
     script: PathBuf,
 }
@@ -68,22 +68,28 @@ impl Server {
         let address = format!("http://127.0.0.1:{}", process.line()?);
         let script = folder.join(format!("{name}.lua"));
         fs::write(&script, script_for(&fs::read_to_string(cookies)?))?;
-        Ok(Self { _process: process, address, script })
+        Ok(Self { process, address, script })
     }
 
     fn ask(&self, case: Case) -> Result<Answered> {
+        let before = self.process.worked()?;
+        let report = self.report(case)?;
+        let worked = self.process.worked()? - before;
+        Answered::parse(&report, worked).ok_or_else(|| format!("wrk says:\n{report}").into())
+    }
+
+    fn report(&self, case: Case) -> Result<String> {
         let output = Command::new("wrk")
             .args(["-t1", "--latency", &format!("-c{CONNECTIONS}"), &format!("-d{SECONDS}s"), "-s"])
             .arg(&self.script)
             .arg(format!("{}{}", self.address, case.path()))
             .output()
             .map_err(|error| format!("wrk cannot be run: {error}"))?;
-        let report = String::from_utf8(output.stdout)?;
-        Answered::parse(&report).ok_or_else(|| format!("wrk says:\n{report}").into())
+        Ok(String::from_utf8(output.stdout)?)
     }
 }
 
-/// What wrk says of a server.
+/// What wrk says of a server, and the system.
 #[derive(Clone, Copy, PartialEq, Debug)]
 struct Answered {
     /// Requests a second.
@@ -92,19 +98,28 @@ struct Answered {
     half: f64,
     /// And 99 of 100.
     most: f64,
+    /// The microseconds for which the processor works in the server for a request.
+    own: f64,
+    /// And in the system on its behalf.
+    system: f64,
 }
 
 impl Answered {
     /// Reads a report. There is none where a request failed.
-    fn parse(report: &str) -> Option<Self> {
+    fn parse(report: &str, worked: Worked) -> Option<Self> {
         let said = |name| report.lines().find_map(|line| line.trim_start().strip_prefix(name));
         if report.contains("Non-2xx") {
             return None;
         }
+        let requests =
+            report.lines().find_map(|line| line.trim_start().split_once(" requests in "));
+        let requests: f64 = requests?.0.parse().ok()?;
         Some(Self {
             a_second: said("Requests/sec:")?.trim().parse().ok()?,
             half: micros(said("50%")?)?,
             most: micros(said("99%")?)?,
+            own: worked.own * 1e6 / requests,
+            system: worked.system * 1e6 / requests,
         })
     }
 }
@@ -217,9 +232,27 @@ pub(crate) fn table(run: &Run) -> Result<String> {
         )?;
         writeln!(text, "| {:.0} / {:.0} |", row.with(|one| one.most), row.without(|one| one.most))?;
     }
+    write_worked(&mut text, &rows)?;
     let groups = CASES.map(|case| group(case, rows.iter().filter(|row| row.case == case)));
     text.push_str(&run.draw("sockets", "Requests a second over a socket", &groups)?);
     Ok(text)
+}
+
+/// The table of what the servers themselves take.
+fn write_worked(text: &mut String, rows: &[Row]) -> Result<()> {
+    text.push_str(
+        "\nMicroseconds of the processor that a request takes of the server: in its own code, and in the system's on its behalf. \
+         What the load generator takes is not among them.\n\n\
+         | request | library | own, with | without | system, with | without |\n|---|---|---:|---:|---:|---:|\n",
+    );
+    for row in rows {
+        write!(text, "| {} | {} ", row.case.title(), row.library.title())?;
+        for of in [|one: &Answered| one.own, |one: &Answered| one.system] {
+            write!(text, "| {:.1} | {:.1} ", row.with(of), row.without(of))?;
+        }
+        text.push_str("|\n");
+    }
+    Ok(())
 }
 
 fn group<'a>(case: Case, rows: impl Iterator<Item = &'a Row> + Clone) -> Group {
@@ -237,16 +270,20 @@ mod tests {
         Latency     1.87ms    1.58ms  12.19ms   83.58%\n  Latency Distribution\n     50%  417.00us\n     75%    2.60ms\n     \
         99%    7.86ms\n  1264 requests in 1.10s, 686.50KB read\nRequests/sec:   1149.02\n";
 
+    const WORKED: Worked = Worked { own: 0.01264, system: 0.02528 };
+
     #[test]
     fn a_report_is_read_in_one_unit() {
-        let answered = Answered::parse(REPORT).unwrap();
-        assert_eq!(answered, Answered { a_second: 1149.02, half: 417.0, most: 7_860.0 });
+        let answered = Answered::parse(REPORT, WORKED).unwrap();
+        assert_eq!((answered.a_second, answered.half, answered.most), (1149.02, 417.0, 7_860.0));
+        assert_eq!((answered.own, answered.system), (10.0, 20.0));
         assert_eq!(micros("   2.00s"), Some(2e6));
     }
 
     #[test]
     fn a_report_of_failures_is_none() {
-        assert_eq!(Answered::parse(&format!("{REPORT}  Non-2xx or 3xx responses: 3\n")), None);
-        assert_eq!(Answered::parse(&REPORT.replace("99%", "98%")), None);
+        let failed = format!("{REPORT}  Non-2xx or 3xx responses: 3\n");
+        assert_eq!(Answered::parse(&failed, WORKED), None);
+        assert_eq!(Answered::parse(&REPORT.replace("99%", "98%"), WORKED), None);
     }
 }
