@@ -26,7 +26,9 @@ use dframework_session_store::{SessionId, StoreKey, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     fmt,
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -599,14 +601,9 @@ impl Inner {
 
     /// Loads the records if nobody has.
     ///
-    /// Nothing may be awaited while this is held.
-    async fn loaded(&self) -> Result<Loaded<'_>, Error> {
-        if let Some(state) = self.load_now() {
-            return Loaded::of(state);
-        }
-        // In a box, which only stores need: the future of every verb is moved about, and would be ten times as large.
-        Box::pin(self.load_from_store()).await?;
-        Loaded::of(self.state())
+    /// Nothing may be awaited while what it gives is held.
+    fn loaded(&self) -> Loading<'_> {
+        Loading { inner: self, from_store: None }
     }
 
     /// Carries a computation out, and reads what is there then.
@@ -631,12 +628,14 @@ impl Inner {
     }
 
     /// Loads what needs no waiting: the state, if everything is there now.
+    #[inline]
     fn load_now(&self) -> Option<MutexGuard<'_, State>> {
         let mut state = self.state();
         state.used = true;
-        if state.work.is_some() {
-            return Some(state);
-        }
+        if state.work.is_some() { Some(state) } else { self.load_first(state) }
+    }
+
+    fn load_first<'a>(&'a self, mut state: MutexGuard<'a, State>) -> Option<MutexGuard<'a, State>> {
         let memory = match &self.core.driver {
             Driver::Memory(memory) => memory,
             Driver::Stealth(stealth) => return Some(self.load_from_seals(state, stealth)),
@@ -775,8 +774,44 @@ impl Inner {
     }
 }
 
+/// The loaded state, once it is there.
+///
+/// Every verb waits for it, and nearly always it is there: only a store makes a future of its own, in a box, since the
+/// future of every verb is moved about.
+struct Loading<'a> {
+    inner: &'a Inner,
+    from_store: Option<FromStore<'a>>,
+}
+
+type FromStore<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>>;
+
+impl<'a> Future for Loading<'a> {
+    type Output = Result<Loaded<'a>, Error>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let inner = self.inner;
+        if self.from_store.is_none()
+            && let Some(state) = inner.load_now()
+        {
+            return Poll::Ready(Loaded::of(state));
+        }
+        self.poll_store(context)
+    }
+}
+
+impl<'a> Loading<'a> {
+    fn poll_store(&mut self, context: &mut Context<'_>) -> Poll<Result<Loaded<'a>, Error>> {
+        let inner = self.inner;
+        let from_store = self.from_store.get_or_insert_with(|| Box::pin(inner.load_from_store()));
+        ready!(from_store.as_mut().poll(context))?;
+        Poll::Ready(Loaded::of(inner.state()))
+    }
+}
+
 impl<'a> Loaded<'a> {
     /// The state in which something was loaded, where nothing forbids to work on it.
+    #[inline]
     fn of(state: MutexGuard<'a, State>) -> Result<Self, Error> {
         match &state.work {
             Some(work) if !work.log.destroy => work.draft.check_readable()?,
