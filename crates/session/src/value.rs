@@ -6,6 +6,7 @@
 mod check;
 mod entries;
 mod named;
+mod text;
 
 pub(crate) use entries::encode_entries;
 pub(crate) use named::Named;
@@ -24,10 +25,13 @@ const DEEPEST: u32 = 127;
 
 /// Writes a value as JSON text.
 pub(crate) fn encode<V: Serialize + ?Sized>(key: &str, value: &V) -> Result<Named, Error> {
-    let mut text = Unfinished::nothing();
-    text.begin(key);
+    let mut named = Unfinished::nothing();
+    named.begin(key);
+    if text::write(value, &mut named) {
+        return Ok(named.finish());
+    }
     let mut watch = Watch::default();
-    let written = value.serialize(&mut Serializer::with_formatter(&mut text, &mut watch));
+    let written = value.serialize(&mut Serializer::with_formatter(&mut named, &mut watch));
     if watch.deepest > DEEPEST {
         return Err(refused(key, "it is nested more than 127 deep"));
     }
@@ -40,7 +44,7 @@ pub(crate) fn encode<V: Serialize + ?Sized>(key: &str, value: &V) -> Result<Name
     if watch.null && !check::is_finite(value) {
         return Err(refused(key, "it holds a float that is not a number or infinite"));
     }
-    Ok(text.finish())
+    Ok(named.finish())
 }
 
 /// Reads JSON text; `null` is `None` unless `T` has a reading of its own for it.

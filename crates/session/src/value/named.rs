@@ -75,7 +75,7 @@ impl Unfinished {
     }
 
     #[inline]
-    fn push(&mut self, bytes: &[u8]) {
+    pub(super) fn push(&mut self, bytes: &[u8]) {
         match self.short.get_mut(self.length..self.length + bytes.len()) {
             Some(place) if self.long.is_empty() => {
                 place.copy_from_slice(bytes);
