@@ -778,6 +778,7 @@ impl Inner {
 ///
 /// Every verb waits for it, and nearly always it is there: only a store makes a future of its own, in a box, since the
 /// future of every verb is moved about.
+#[must_use = "nothing is loaded before it is polled"]
 struct Loading<'a> {
     inner: &'a Inner,
     from_store: Option<FromStore<'a>>,

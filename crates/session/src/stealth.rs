@@ -2,8 +2,8 @@
 //!
 //! `driver.rs` opens what a request brings and seals what a commit writes; `opening.rs` makes it from a configuration.
 //! `xaes.rs` is the cipher, `keys.rs` the keys, `header.rs` what a seal says of its session, `seal.rs` the text of the
-//! cookie, `plain.rs` what has been opened, `wiped.rs` secrets that leave nothing behind, `revocation.rs` what has
-//! ended before its time, `key_file.rs` a key for development. None of them reads a clock, a store or a request.
+//! cookie, `plain.rs` what has been opened, `wiped.rs` bytes that are overwritten when they go, `revocation.rs` what
+//! has ended before its time, `key_file.rs` a key for development. None of them reads a clock, a store or a request.
 #![cfg_attr(fuzzing, allow(dead_code, reason = "the targets do not reach all of it"))]
 
 mod driver;

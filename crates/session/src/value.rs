@@ -19,19 +19,18 @@ use named::Unfinished;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::ser::{CompactFormatter, Formatter, Serializer};
 use std::io::{self, Write};
+use text::Whole;
 
 /// How deep lists and objects may be nested: what is deeper does not read back.
 const DEEPEST: u32 = 127;
 
 /// Writes a value as JSON text.
 pub(crate) fn encode<V: Serialize + ?Sized>(key: &str, value: &V) -> Result<Named, Error> {
-    let mut named = Unfinished::nothing();
-    named.begin(key);
-    if text::write(value, &mut named) {
-        return Ok(named.finish());
-    }
+    let (mut text, mut json) = (Unfinished::nothing(), Unfinished::nothing());
+    json.begin(key);
     let mut watch = Watch::default();
-    let written = value.serialize(&mut Serializer::with_formatter(&mut named, &mut watch));
+    let mut serializer = Serializer::with_formatter(&mut json, &mut watch);
+    let written = value.serialize(Whole { key, text: &mut text, json: &mut serializer });
     if watch.deepest > DEEPEST {
         return Err(refused(key, "it is nested more than 127 deep"));
     }
@@ -40,11 +39,14 @@ pub(crate) fn encode<V: Serialize + ?Sized>(key: &str, value: &V) -> Result<Name
     }
     // The serializer's own message is left out: it may quote the value.
     written.map_err(|_| refused(key, "it does not serialize"))?;
+    if text.is_begun() {
+        return Ok(text.finish());
+    }
     // Only a `null` can stand for a float that JSON cannot write, so most values are walked once.
     if watch.null && !check::is_finite(value) {
         return Err(refused(key, "it holds a float that is not a number or infinite"));
     }
-    Ok(named.finish())
+    Ok(json.finish())
 }
 
 /// Reads JSON text; `null` is `None` unless `T` has a reading of its own for it.

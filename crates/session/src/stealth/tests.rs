@@ -634,6 +634,7 @@ fn keys_and_opened_bytes_are_of_types_that_overwrite_themselves() {
     fn overwritten<T: zeroize::ZeroizeOnDrop + ?Sized>() {}
     // Without the features of these crates that this relies on, it does not compile.
     overwritten::<aes::Aes256Enc>();
+    // For the feature by which GHASH clears itself: the cipher beside it is only lent to the GCM that is used.
     overwritten::<aes_gcm::Aes256Gcm>();
     overwritten::<zeroize::Zeroizing<[u8]>>();
     overwritten::<super::wiped::Wiped<[u8]>>();

@@ -1,15 +1,20 @@
-//! A serializer that takes text which stands in JSON as it is, and nothing else.
+//! A value as a whole: text that stands in JSON as it is, or whatever else `serde_json` writes.
 //!
 //! Most values are short text, and `serde_json` looks at each byte of it by itself.
 
 use super::named::Unfinished;
-use serde::ser::{Error, Impossible, Serialize, Serializer};
-use std::fmt;
+use serde::ser::{self, Serialize};
+use serde_json::ser::{Formatter, Serializer};
+use std::{fmt, io::Write};
 
-/// Writes a value, if it is text without anything that JSON writes in another way. Otherwise nothing is written.
-#[inline]
-pub(super) fn write<V: Serialize + ?Sized>(value: &V, out: &mut Unfinished) -> bool {
-    value.serialize(Text(out)).is_ok()
+/// A serializer for the value itself: what lies in it goes to `serde_json` alone.
+pub(super) struct Whole<'a, W, F> {
+    /// The name of the value.
+    pub(super) key: &'a str,
+    /// Takes the name and the text, if the value is text without anything that JSON writes in another way.
+    pub(super) text: &'a mut Unfinished,
+    /// Takes every other value.
+    pub(super) json: &'a mut Serializer<W, F>,
 }
 
 /// How many bytes are looked at together.
@@ -27,65 +32,47 @@ fn stands_as_it_is(text: &str) -> bool {
     !blocks.iter().any(has_escaped) && !has_escaped(&last)
 }
 
-struct Text<'a>(&'a mut Unfinished);
+/// What `serde_json` makes of a value.
+type Json<'a, W, F> = &'a mut Serializer<W, F>;
 
-/// The value is another one.
-#[derive(Debug)]
-struct Another;
-
-impl fmt::Display for Another {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no text that stands as it is")
-    }
-}
-
-impl std::error::Error for Another {}
-
-impl Error for Another {
-    fn custom<T: fmt::Display>(_: T) -> Self {
-        Self
-    }
-}
-
-type Written = Result<(), Another>;
-
-macro_rules! another {
-    ($($method:ident($($argument:ty),*) -> $given:ty;)*) => {
+macro_rules! as_json {
+    ($($method:ident($($name:ident: $argument:ty),*) $(-> $given:ident)?;)*) => {
         $(
             #[inline]
-            fn $method(self $(, _: $argument)*) -> Result<$given, Another> {
-                Err(Another)
+            fn $method(self $(, $name: $argument)*) -> Result<as_json!(@ $($given)?), Self::Error> {
+                self.json.$method($($name),*)
             }
         )*
     };
+    (@) => { () };
+    (@ $given:ident) => { Self::$given };
 }
 
-type Nothing = Impossible<(), Another>;
-
-impl Serializer for Text<'_> {
+impl<'a, W: Write, F: Formatter> ser::Serializer for Whole<'a, W, F> {
     type Ok = ();
-    type Error = Another;
-    type SerializeSeq = Nothing;
-    type SerializeTuple = Nothing;
-    type SerializeTupleStruct = Nothing;
-    type SerializeTupleVariant = Nothing;
-    type SerializeMap = Nothing;
-    type SerializeStruct = Nothing;
-    type SerializeStructVariant = Nothing;
+    type Error = serde_json::Error;
+    type SerializeSeq = <Json<'a, W, F> as ser::Serializer>::SerializeSeq;
+    type SerializeTuple = <Json<'a, W, F> as ser::Serializer>::SerializeTuple;
+    type SerializeTupleStruct = <Json<'a, W, F> as ser::Serializer>::SerializeTupleStruct;
+    type SerializeTupleVariant = <Json<'a, W, F> as ser::Serializer>::SerializeTupleVariant;
+    type SerializeMap = <Json<'a, W, F> as ser::Serializer>::SerializeMap;
+    type SerializeStruct = <Json<'a, W, F> as ser::Serializer>::SerializeStruct;
+    type SerializeStructVariant = <Json<'a, W, F> as ser::Serializer>::SerializeStructVariant;
 
     #[inline]
-    fn serialize_str(self, text: &str) -> Written {
+    fn serialize_str(self, text: &str) -> Result<(), Self::Error> {
         if !stands_as_it_is(text) {
-            return Err(Another);
+            return self.json.serialize_str(text);
         }
+        self.text.begin(self.key);
         for part in [b"\"", text.as_bytes(), b"\""] {
-            self.0.push(part);
+            self.text.push(part);
         }
         Ok(())
     }
 
     #[inline]
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Written {
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Self::Error> {
         value.serialize(self)
     }
 
@@ -94,53 +81,51 @@ impl Serializer for Text<'_> {
         self,
         _: &'static str,
         value: &T,
-    ) -> Written {
+    ) -> Result<(), Self::Error> {
         value.serialize(self)
     }
 
-    #[inline]
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
         self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        _: &T,
-    ) -> Written {
-        Err(Another)
+        name: &'static str,
+        index: u32,
+        variant: &'static str,
+        value: &T,
+    ) -> Result<(), Self::Error> {
+        self.json.serialize_newtype_variant(name, index, variant, value)
     }
 
-    #[inline]
-    fn collect_str<T: fmt::Display + ?Sized>(self, _: &T) -> Written {
-        Err(Another)
+    fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Result<(), Self::Error> {
+        self.json.collect_str(value)
     }
 
-    another! {
-        serialize_bool(bool) -> ();
-        serialize_i8(i8) -> ();
-        serialize_i16(i16) -> ();
-        serialize_i32(i32) -> ();
-        serialize_i64(i64) -> ();
-        serialize_i128(i128) -> ();
-        serialize_u8(u8) -> ();
-        serialize_u16(u16) -> ();
-        serialize_u32(u32) -> ();
-        serialize_u64(u64) -> ();
-        serialize_u128(u128) -> ();
-        serialize_f32(f32) -> ();
-        serialize_f64(f64) -> ();
-        serialize_char(char) -> ();
-        serialize_bytes(&[u8]) -> ();
-        serialize_none() -> ();
-        serialize_unit() -> ();
-        serialize_unit_struct(&'static str) -> ();
-        serialize_unit_variant(&'static str, u32, &'static str) -> ();
-        serialize_seq(Option<usize>) -> Nothing;
-        serialize_tuple(usize) -> Nothing;
-        serialize_tuple_struct(&'static str, usize) -> Nothing;
-        serialize_tuple_variant(&'static str, u32, &'static str, usize) -> Nothing;
-        serialize_map(Option<usize>) -> Nothing;
-        serialize_struct(&'static str, usize) -> Nothing;
-        serialize_struct_variant(&'static str, u32, &'static str, usize) -> Nothing;
+    as_json! {
+        serialize_bool(value: bool);
+        serialize_i8(value: i8);
+        serialize_i16(value: i16);
+        serialize_i32(value: i32);
+        serialize_i64(value: i64);
+        serialize_i128(value: i128);
+        serialize_u8(value: u8);
+        serialize_u16(value: u16);
+        serialize_u32(value: u32);
+        serialize_u64(value: u64);
+        serialize_u128(value: u128);
+        serialize_f32(value: f32);
+        serialize_f64(value: f64);
+        serialize_char(value: char);
+        serialize_bytes(value: &[u8]);
+        serialize_none();
+        serialize_unit();
+        serialize_unit_struct(name: &'static str);
+        serialize_unit_variant(name: &'static str, index: u32, variant: &'static str);
+        serialize_seq(length: Option<usize>) -> SerializeSeq;
+        serialize_tuple(length: usize) -> SerializeTuple;
+        serialize_tuple_struct(name: &'static str, length: usize) -> SerializeTupleStruct;
+        serialize_tuple_variant(name: &'static str, index: u32, variant: &'static str, length: usize) -> SerializeTupleVariant;
+        serialize_map(length: Option<usize>) -> SerializeMap;
+        serialize_struct(name: &'static str, length: usize) -> SerializeStruct;
+        serialize_struct_variant(name: &'static str, index: u32, variant: &'static str, length: usize) -> SerializeStructVariant;
     }
 }
 
@@ -148,22 +133,22 @@ impl Serializer for Text<'_> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-    use super::*;
+    use super::{super::encode, *};
     use proptest::prelude::*;
+    use std::cell::Cell;
 
-    /// What is written of a value that is text, behind the key.
-    fn written(value: &impl Serialize) -> Option<Vec<u8>> {
-        let mut out = Unfinished::nothing();
-        out.begin("key");
-        write(value, &mut out).then(|| out.finish().json().to_owned())
+    fn written(value: &impl Serialize) -> Vec<u8> {
+        encode("key", value).unwrap().json().to_owned()
     }
 
     #[test]
-    fn text_is_taken_where_json_writes_it_as_it_is() {
+    fn text_is_written_as_serde_json_writes_it() {
         for text in ["", "a", "a visitor of the shop", "0123456789abcdef", "höflich \u{7f}\u{2028}"]
         {
-            assert_eq!(written(&text), Some(serde_json::to_vec(text).unwrap()));
-            assert_eq!(written(&Some(text)), written(&text));
+            let json = serde_json::to_vec(text).unwrap();
+            assert!(stands_as_it_is(text));
+            assert_eq!(written(&text), json);
+            assert_eq!(written(&Some(text)), json);
         }
     }
 
@@ -174,26 +159,60 @@ mod tests {
                 for byte in (0..b' ').chain([b'"', b'\\']) {
                     let mut text = vec![b'x'; length];
                     text[place] = byte;
-                    assert_eq!(written(&String::from_utf8(text).unwrap()), None);
+                    assert!(!stands_as_it_is(&String::from_utf8(text).unwrap()));
                 }
             }
         }
     }
 
     #[test]
-    fn nothing_is_written_of_what_is_no_text() {
-        let others =
-            [serde_json::json!(null), serde_json::json!(["a"]), serde_json::json!({ "a": "b" })];
-        assert!(others.iter().all(|other| written(other).is_none()));
-        assert!(written(&1).is_none() && written(&1.5).is_none() && written(&'c').is_none());
+    fn what_is_no_text_is_written_as_serde_json_writes_it() {
+        #[derive(serde::Serialize)]
+        enum Kind {
+            Unit,
+            Newtype(&'static str),
+            Tuple(u8, char),
+            Struct { text: &'static str },
+        }
+        let kinds =
+            [Kind::Unit, Kind::Newtype("a"), Kind::Tuple(1, 'c'), Kind::Struct { text: "b" }];
+        assert_eq!(written(&kinds), serde_json::to_vec(&kinds).unwrap());
+        for kind in &kinds {
+            assert_eq!(written(kind), serde_json::to_vec(kind).unwrap());
+        }
+        let value = serde_json::json!([null, true, "text", { "a": [1, -1, 1.5, "\"\n"] }]);
+        assert_eq!(written(&value), serde_json::to_vec(&value).unwrap());
+        assert_eq!(written(&('c', 1_u128, -1_i128, 1.5_f32)), br#"["c",1,-1,1.5]"#);
+        assert_eq!(written(&format_args!("{}", 1)), br#""1""#);
+    }
+
+    #[test]
+    fn a_value_that_gives_what_it_holds_only_once_is_stored() {
+        struct Once(Cell<Option<Vec<u8>>>);
+        impl Serialize for Once {
+            fn serialize<S: ser::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_seq(self.0.take().into_iter().flatten())
+            }
+        }
+        assert_eq!(written(&Once(Cell::new(Some(vec![1, 2])))), b"[1,2]");
+    }
+
+    #[test]
+    fn text_is_not_stored_where_serializing_fails_after_it() {
+        struct Failing;
+        impl Serialize for Failing {
+            fn serialize<S: ser::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str("text")?;
+                Err(ser::Error::custom("it fails"))
+            }
+        }
+        assert!(encode("key", &Failing).is_err_and(|error| error.is_invalid()));
     }
 
     proptest! {
         #[test]
-        fn text_is_what_serde_json_makes_of_it(text: String) {
-            let json = serde_json::to_vec(&text).unwrap();
-            let is_plain = json.len() == text.len() + 2;
-            prop_assert_eq!(written(&text), is_plain.then_some(json));
+        fn any_text_is_written_as_serde_json_writes_it(text: String) {
+            prop_assert_eq!(written(&text), serde_json::to_vec(&text).unwrap());
         }
     }
 }
