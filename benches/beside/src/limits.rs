@@ -96,19 +96,20 @@ const SUMS: [(Library, Case, &[&str]); 10] = [
 pub(crate) fn table(run: &Run) -> Result<String> {
     let turns = run.effort.turns(PART_TURNS);
     let mut text = format!(
-        "Parts of what sessions take, each by itself; the table hashes as std's do. Nanoseconds are medians of {turns} turns. {}\n\n\
+        "Parts of what sessions take, each by itself; the table hashes as std's do. Instructions are those outside of `malloc`. Nanoseconds are medians of {turns} turns. {}\n\n\
          | part | instructions | allocations | nanoseconds |\n|---|---:|---:|---:|\n",
         Spread::explained(turns)
     );
     let mut costs = Costs::new();
     let (counts, layer) = counted();
     for ((part, count), nanos) in Part::ALL.into_iter().zip(counts).zip(nanoseconds(turns)) {
-        let (title, instructions, allocations) = (part.title(), count.all(), count.allocations);
+        let (title, instructions, allocations) =
+            (part.title(), count.instructions, count.allocations);
         let cell = nanos.cell(0);
         writeln!(text, "| {title} | {instructions} | {allocations:.1} | {cell} |")?;
         costs.insert(part.word(), Cost { instructions, nanos: whole(nanos.middle) });
     }
-    let (instructions, nanos) = (layer.all(), counts::layer_nanos(turns));
+    let (instructions, nanos) = (layer.instructions, counts::layer_nanos(turns));
     writeln!(text, "| axum: a layer that does nothing | {instructions} | | {} |", nanos.cell(0))?;
     costs.insert(LAYER, Cost { instructions, nanos: whole(nanos.middle).max(0) });
     write_sums(&mut text, run, &costs)?;
@@ -133,7 +134,7 @@ fn write_sums(text: &mut String, run: &Run, costs: &Costs) -> Result<()> {
         let words = || [LAYER].into_iter().chain(words.iter().copied());
         let sum: i64 = words().map(|word| costs[word].instructions).sum();
         let sum_nanos: i64 = words().map(|word| costs[word].nanos).sum();
-        let (ours, ours_nanos) = (count.all(), nanos[&library][&case]);
+        let (ours, ours_nanos) = (count.instructions, nanos[&library][&case]);
         let to_sum = ratio(whole(ours_nanos.middle), sum_nanos);
         let title = format!("{}: {}", library.word(), case.title());
         writeln!(

@@ -22,7 +22,7 @@ pub(crate) fn described(section: Section) -> Result<String> {
     ))
 }
 
-/// Of what it was built from: `commit 614e639`, and whether something differs from it.
+/// The commit that is checked out: `commit 614e639`, and whether something differs from it.
 fn commit() -> String {
     let git = |words: &[&str]| {
         let output = Command::new("git").args(words).current_dir(Run::usual_folder()).output();

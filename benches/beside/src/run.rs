@@ -19,7 +19,7 @@ use std::{
 pub(crate) type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
 /// What is asked for on the command line.
-struct Asked {
+struct Wanted {
     effort: Effort,
     /// Where the results go.
     folder: PathBuf,
@@ -35,21 +35,21 @@ pub(crate) struct Run {
 
 /// Measures what these words ask for. A section that cannot be measured stays as it is, and the others go on.
 pub(crate) fn run(words: &[&str]) -> Result<()> {
-    let asked = Asked::parse(words)?;
-    fs::create_dir_all(&asked.folder)?;
+    let wanted = Wanted::parse(words)?;
+    fs::create_dir_all(&wanted.folder)?;
     let mut failed = Vec::new();
-    for section in &asked.sections {
+    for section in &wanted.sections {
         eprintln!("{} ...", section.word());
-        if let Err(error) = asked.measure(*section) {
+        if let Err(error) = wanted.measure(*section) {
             eprintln!("{} could not be measured: {error}", section.word());
             failed.push(section.word());
         }
     }
-    eprintln!("the results are in {}", asked.folder.display());
+    eprintln!("the results are in {}", wanted.folder.display());
     if failed.is_empty() { Ok(()) } else { Err(format!("not measured: {failed:?}").into()) }
 }
 
-impl Asked {
+impl Wanted {
     fn parse(words: &[&str]) -> Result<Self> {
         let (mut effort, mut folder, mut sections) = (Effort::Usual, None, Vec::new());
         let mut rest = words;
@@ -78,17 +78,23 @@ impl Asked {
 
     fn measure(&self, section: Section) -> Result<()> {
         machine::check_tool(section)?;
+        // Before anything is measured: the commit is that of which it was built.
+        let described = machine::described(section)?;
         let begun = Instant::now();
         let run = Run { effort: self.effort, drawn: Folder::new()? };
         let text = section.measure(&run)?;
         let seconds = begun.elapsed().as_secs();
-        let (title, described, mut command) =
-            (section.title(), machine::described(section)?, section.command());
+        let meanwhile = match machine::described(section)? {
+            after if after == described => "",
+            _ => " Meanwhile, something of this has changed.",
+        };
+        let (title, mut command) = (section.title(), section.command());
         if self.effort != Effort::Usual {
             command = format!("{command} {}", self.effort.word());
         }
-        let text =
-            format!("## {title}\n\n{described}. By `{command}`, in {seconds} seconds.\n\n{text}");
+        let text = format!(
+            "## {title}\n\n{described}. By `{command}`, in {seconds} seconds.{meanwhile}\n\n{text}"
+        );
         println!("{text}");
         run.drawn.put_all_into(&self.folder)?;
         results::put(&self.folder, section, &text)

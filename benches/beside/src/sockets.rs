@@ -15,9 +15,10 @@ use measuring::{
 use std::{
     env,
     fmt::Write,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
-    process::Command,
+    process::{self, Command},
+    thread,
 };
 use tokio::{net::TcpListener, runtime::Runtime};
 
@@ -44,6 +45,11 @@ pub(crate) fn listen(library: Library, side: Side, cookies: &Path) -> Result<()>
         fs::write(cookies, asked.all_cookies().join("\n"))?;
         let router = asked.application.router().ok_or("it is no application of axum")?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
+        // Whoever has started it closes its input, or goes.
+        thread::spawn(|| {
+            let _ = io::copy(&mut io::stdin(), &mut io::sink());
+            process::exit(0)
+        });
         println!("ready");
         println!("{}", listener.local_addr()?.port());
         Ok(axum::serve(listener, router).await?)
@@ -96,11 +102,11 @@ struct Answered {
     a_second: f64,
     /// In how many microseconds half of the requests are answered.
     half: f64,
-    /// And 99 of 100.
+    /// In how many microseconds 99 of 100 requests are answered.
     most: f64,
     /// The microseconds for which the processor works in the server for a request.
     own: f64,
-    /// And in the system on its behalf.
+    /// The microseconds for which it works in the system on behalf of the server.
     system: f64,
 }
 
@@ -108,7 +114,7 @@ impl Answered {
     /// Reads a report. There is none where a request failed.
     fn parse(report: &str, worked: Worked) -> Option<Self> {
         let said = |name| report.lines().find_map(|line| line.trim_start().strip_prefix(name));
-        if report.contains("Non-2xx") {
+        if report.contains("Non-2xx") || report.contains("Socket errors") {
             return None;
         }
         let requests =
@@ -124,7 +130,7 @@ impl Answered {
     }
 }
 
-/// Of a time as wrk writes it: `417.00us`, `1.19ms` or `2.05s`.
+/// Microseconds from a time as wrk writes it: `417.00us`, `1.19ms` or `2.05s`.
 fn micros(time: &str) -> Option<f64> {
     let units = [("us", 1.0), ("ms", 1e3), ("s", 1e6)];
     let found = units.iter().find_map(|(unit, by)| Some((time.trim().strip_suffix(unit)?, by)));
@@ -283,6 +289,8 @@ mod tests {
     #[test]
     fn a_report_of_failures_is_none() {
         let failed = format!("{REPORT}  Non-2xx or 3xx responses: 3\n");
+        assert_eq!(Answered::parse(&failed, WORKED), None);
+        let failed = format!("{REPORT}  Socket errors: connect 0, read 0, write 0, timeout 3\n");
         assert_eq!(Answered::parse(&failed, WORKED), None);
         assert_eq!(Answered::parse(&REPORT.replace("99%", "98%"), WORKED), None);
     }

@@ -34,10 +34,15 @@ impl Folder {
     /// It cannot be made.
     pub fn new() -> io::Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = env::temp_dir().join(format!("measuring-{}-{number}", process::id()));
-        fs::create_dir(&path)?;
-        Ok(Self(path))
+        loop {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let path = env::temp_dir().join(format!("measuring-{}-{number}", process::id()));
+            match fs::create_dir(&path) {
+                // A process that had this number was ended before it could remove its own.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                made => return made.map(|()| Self(path)),
+            }
+        }
     }
 
     /// Where it is.

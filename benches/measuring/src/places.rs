@@ -96,3 +96,24 @@ impl<'a> Names<'a> {
         self.0.get(number).copied().unwrap_or(number)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn costs_are_those_of_the_place_and_not_of_what_it_calls() {
+        let text = "fl=(1) a.rs\nfn=(1) one\n10 5\nfi=(2) b.rs\n20 7\nfe=(1)\n+1 1\ncfi=(2)\ncfn=(2) two\n\
+            calls=3 20\n11 900\n* 2\n\nfl=(2)\nfn=(2)\n20 300\n";
+        let costs = by_place(text);
+        let cost = |function: &str, function_file: &str, file: &str| {
+            let [function, function_file, file] =
+                [function, function_file, file].map(str::to_owned);
+            costs[&Place { function, function_file, file, is_allocator: false }]
+        };
+        assert_eq!(cost("one", "a.rs", "a.rs"), 8);
+        assert_eq!(cost("one", "a.rs", "b.rs"), 7);
+        assert_eq!(cost("two", "b.rs", "b.rs"), 300);
+        assert_eq!(costs.len(), 3);
+    }
+}

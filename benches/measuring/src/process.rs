@@ -2,9 +2,11 @@
 
 use std::{
     error::Error,
+    ffi::OsStr,
     fs,
-    io::{BufRead, BufReader, Result as Read, Write},
+    io::{self, BufRead, BufReader, Write},
     ops::Sub,
+    path::Path,
     process::{Child, ChildStdin, Command, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, channel},
     thread,
@@ -19,7 +21,7 @@ pub struct Process {
     child: Child,
     command: String,
     questions: ChildStdin,
-    answers: Receiver<Read<String>>,
+    answers: Receiver<io::Result<String>>,
     patience: Duration,
 }
 
@@ -40,7 +42,7 @@ impl Process {
         let (sender, answers) = channel();
         // It ends with the process, which closes its output.
         thread::spawn(move || lines.into_iter().try_for_each(|line| sender.send(line)));
-        let command = format!("{command:?}");
+        let command = name_of(command);
         let mut process = Self { child, command, questions, answers, patience };
         process.line()?;
         Ok(process)
@@ -98,6 +100,16 @@ impl Drop for Process {
     }
 }
 
+/// What a command is called in an error: the program, and what it is told but for paths and addresses, which say where something
+/// is on this machine.
+fn name_of(command: &Command) -> String {
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default();
+    let words = command.get_args().map(OsStr::to_string_lossy);
+    let words = words.filter(|word| !word.contains(['/', ':']));
+    let named = [program.to_string_lossy()].into_iter().chain(words);
+    format!("`{}`", named.collect::<Vec<_>>().join(" "))
+}
+
 /// For how long the processor has worked for a process, in seconds.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Worked {
@@ -108,7 +120,8 @@ pub struct Worked {
 }
 
 impl Worked {
-    /// How many of the units in which Linux tells it are a second.
+    /// How many of the units in which Linux tells it are a second: `getconf CLK_TCK`, which is the same wherever Rust runs on
+    /// it. So it is told by the hundredth of a second.
     const A_SECOND: f64 = 100.0;
 
     /// Reads what stands in `/proc/PID/stat` (`proc_pid_stat(5)`): the 14th and the 15th field.
@@ -153,6 +166,13 @@ mod tests {
         assert_eq!(Worked::parse(status), Some(Worked { own: 1.29, system: 2.83 }));
         assert_eq!(Worked::parse("417"), None);
         assert!(Process::start(&mut shell("echo ready; exec cat")).unwrap().worked().is_ok());
+    }
+
+    #[test]
+    fn a_command_is_named_without_its_places() {
+        let mut command = Command::new("/folder/program");
+        command.args(["ours", "postgres://localhost/sessions", "/folder/file", "128"]);
+        assert_eq!(name_of(&command), "`program ours 128`");
     }
 
     #[test]

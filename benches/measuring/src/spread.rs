@@ -47,8 +47,13 @@ impl Spread {
     /// As a cell of a table: `4.60 (4.21–4.93)`.
     #[must_use]
     pub fn cell(self, decimals: usize) -> String {
-        let Self { low, middle, high } = self;
-        format!("{middle:.decimals$} ({low:.decimals$}–{high:.decimals$})")
+        let [low, middle, high] = [self.low, self.middle, self.high].map(|value| {
+            let text = format!("{value:.decimals$}");
+            // What is rounded to nothing is not below nothing.
+            let is_nothing = text.bytes().all(|byte| b"-0.".contains(&byte));
+            if is_nothing { text.replace('-', "") } else { text }
+        });
+        format!("{middle} ({low}–{high})")
     }
 }
 
@@ -86,5 +91,6 @@ mod tests {
     fn a_cell_has_the_range_in_brackets() {
         let spread = Spread { low: 0.042, middle: 0.046, high: 0.0493 };
         assert_eq!((spread * 100.0).cell(2), "4.60 (4.20–4.93)");
+        assert_eq!(of(&[-10.0, -0.3, 0.3]).cell(0), "0 (-10–0)");
     }
 }
