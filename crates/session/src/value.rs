@@ -26,7 +26,7 @@ const DEEPEST: u32 = 127;
 
 /// Writes a value as JSON text.
 pub(crate) fn encode<V: Serialize + ?Sized>(key: &str, value: &V) -> Result<Named, Error> {
-    let (mut text, mut json) = (Unfinished::nothing(), Unfinished::nothing());
+    let (mut text, mut json) = (None, Unfinished::nothing());
     json.begin(key);
     let mut watch = Watch::default();
     let mut serializer = Serializer::with_formatter(&mut json, &mut watch);
@@ -39,8 +39,8 @@ pub(crate) fn encode<V: Serialize + ?Sized>(key: &str, value: &V) -> Result<Name
     }
     // The serializer's own message is left out: it may quote the value.
     written.map_err(|_| refused(key, "it does not serialize"))?;
-    if text.is_begun() {
-        return Ok(text.finish());
+    if let Some(text) = text {
+        return Ok(text);
     }
     // Only a `null` can stand for a float that JSON cannot write, so most values are walked once.
     if watch.null && !check::is_finite(value) {

@@ -74,12 +74,6 @@ impl Unfinished {
         self.push(key.as_bytes());
     }
 
-    /// Whether anything was written: a value has at least a byte.
-    #[inline]
-    pub(super) fn is_begun(&self) -> bool {
-        self.length > 0 || !self.long.is_empty()
-    }
-
     #[inline]
     pub(super) fn push(&mut self, bytes: &[u8]) {
         match self.short.get_mut(self.length..self.length + bytes.len()) {

@@ -2,7 +2,7 @@
 //!
 //! Most values are short text, and `serde_json` looks at each byte of it by itself.
 
-use super::named::Unfinished;
+use super::named::{Named, Unfinished};
 use serde::ser::{self, Serialize};
 use serde_json::ser::{Formatter, Serializer};
 use std::{fmt, io::Write};
@@ -11,8 +11,8 @@ use std::{fmt, io::Write};
 pub(super) struct Whole<'a, W, F> {
     /// The name of the value.
     pub(super) key: &'a str,
-    /// Takes the name and the text, if the value is text without anything that JSON writes in another way.
-    pub(super) text: &'a mut Unfinished,
+    /// Takes the value, if it is text without anything that JSON writes in another way.
+    pub(super) text: &'a mut Option<Named>,
     /// Takes every other value.
     pub(super) json: &'a mut Serializer<W, F>,
 }
@@ -64,10 +64,12 @@ impl<'a, W: Write, F: Formatter> ser::Serializer for Whole<'a, W, F> {
         if !stands_as_it_is(text) {
             return self.json.serialize_str(text);
         }
-        self.text.begin(self.key);
+        let mut named = Unfinished::nothing();
+        named.begin(self.key);
         for part in [b"\"", text.as_bytes(), b"\""] {
-            self.text.push(part);
+            named.push(part);
         }
+        *self.text = Some(named.finish());
         Ok(())
     }
 
