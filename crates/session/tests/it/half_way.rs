@@ -1,8 +1,8 @@
 //! One handle in several tasks, commits that fail half way, and requests that are cut off.
 use crate::{
     instructions::{instructions, is_installed},
-    stores::{Fault, Verb, in_a_probe},
-    support::{Client, HOUR, Jar, drivers, holding, in_memory, keepers, yield_often},
+    stores::{Fault, Probe, Verb, in_a_probe},
+    support::{Bench, Client, HOUR, Jar, drivers, holding, in_memory, keepers, yield_often},
 };
 use dframework_session::{Error, ResponseHead, Session, SessionHandle, tower::SessionLayer};
 use serde_json::json;
@@ -14,6 +14,16 @@ use tower::{Layer, Service};
 async fn saving(handle: &SessionHandle) -> JoinHandle<Result<(), Error>> {
     let handle = handle.clone();
     holding(async move { handle.save().await }).await
+}
+
+/// A session with a value, whose record is held back when it is made.
+async fn about_to_be_made() -> (Probe, Bench, Jar, SessionHandle) {
+    let (store, bench) = in_a_probe();
+    let jar = Jar::default();
+    let handle = bench.open(&jar, Client::Plain, "POST");
+    handle.set("a", "1").await.unwrap();
+    store.fail_next(Verb::Create, Fault::Held);
+    (store, bench, jar, handle)
 }
 
 #[tokio::test]
@@ -66,11 +76,7 @@ async fn what_could_not_be_replayed_is_not_committed_in_part() {
 
 #[tokio::test]
 async fn two_saves_at_once_make_one_session() {
-    let (store, bench) = in_a_probe();
-    let mut jar = Jar::default();
-    let handle = bench.open(&jar, Client::Plain, "POST");
-    handle.set("a", "1").await.unwrap();
-    store.fail_next(Verb::Create, Fault::Held);
+    let (store, bench, mut jar, handle) = about_to_be_made().await;
     let (one, two) = (saving(&handle).await, saving(&handle).await);
     store.release();
     one.await.unwrap().unwrap();
@@ -81,11 +87,7 @@ async fn two_saves_at_once_make_one_session() {
 
 #[tokio::test]
 async fn what_a_save_has_acknowledged_is_not_lost() {
-    let (store, bench) = in_a_probe();
-    let mut jar = Jar::default();
-    let handle = bench.open(&jar, Client::Plain, "POST");
-    handle.set("a", "1").await.unwrap();
-    store.fail_next(Verb::Create, Fault::Held);
+    let (store, bench, mut jar, handle) = about_to_be_made().await;
     let one = saving(&handle).await;
     // Plans { a } and waits for its turn behind the two others' tasks.
     let two = saving(&handle).await;
@@ -387,11 +389,7 @@ async fn a_failed_load_does_not_age_messages() {
 async fn what_is_set_during_a_save_is_not_lost() {
     // Under another key, and under the one that is being saved.
     for key in ["b", "a"] {
-        let (store, bench) = in_a_probe();
-        let mut jar = Jar::default();
-        let handle = bench.open(&jar, Client::Plain, "POST");
-        handle.set("a", "1").await.unwrap();
-        store.fail_next(Verb::Create, Fault::Held);
+        let (store, bench, mut jar, handle) = about_to_be_made().await;
         let (one, two) = (saving(&handle).await, saving(&handle).await);
         handle.set(key, "2").await.unwrap();
         store.release();
