@@ -1,7 +1,7 @@
 //! The part `conflicts`: none, some or all requests raise a number in one and the same session.
 
 use crate::{
-    field::{Field, How, Turns, Who},
+    field::{Field, Turns, Who},
     place::{Kind, Place},
     run::Run,
 };
@@ -52,10 +52,7 @@ pub(crate) fn measure(run: &Run) -> Result<String, Box<dyn Error>> {
 
 /// The rows of one database, and its panel of the plot.
 fn measure_on(run: &Run, place: &Place) -> Result<(String, Panel), Box<dyn Error>> {
-    let mut counted = Field::start(&ALL, place, &run.peer, How::Counted, OTHERS)?;
-    let mut timed = Field::start(&ALL, place, &run.peer, How::Timed, OTHERS)?;
-    counted.settle(place);
-    timed.settle(place);
+    let [mut counted, mut timed] = Field::counted_and_timed(&ALL, place, &run.peer, OTHERS)?;
     let (mut rows, mut taken) = (String::new(), Vec::new());
     for shared in SHARES {
         let count = run.effort.of(COUNT).max(100);

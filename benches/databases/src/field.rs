@@ -90,6 +90,21 @@ impl Field {
         });
     }
 
+    /// Starts all twice: those whose statements and losses are counted, and those whose time is taken. Both have settled.
+    pub(crate) fn counted_and_timed(
+        who: &[Who],
+        place: &Place,
+        peer: &Path,
+        rows: usize,
+    ) -> Result<[Self; 2], Box<dyn Error>> {
+        let start = |how| Self::start(who, place, peer, how, rows);
+        let both = [start(How::Counted)?, start(How::Timed)?];
+        for field in &both {
+            field.settle(place);
+        }
+        Ok(both)
+    }
+
     /// Lets all send these requests, turn by turn.
     pub(crate) fn take_turns(
         &mut self,

@@ -27,8 +27,14 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Box<dyn std::error::Error>
     tokio::runtime::Runtime::new()?.block_on(on_course(&task, largest_batch))
 }
 
-/// The copies expire in ten steps of a tenth of two hours, as sessions do of which some come all the time.
-///
+/// What a copy has besides its key. It expires in one of ten steps of a tenth of two hours, by its number, as sessions do of
+/// which some come all the time.
+macro_rules! columns {
+    ($number:literal) => {
+        concat!("version, created, expires_at + ", $number, " % 10 * 720000, owner, meta, payload")
+    };
+}
+
 /// On a pool, since what opens the URL of a file waits for the disk always, and what opens any tells of no statements.
 async fn on_course(task: &Task, largest_batch: usize) -> Result<(), Box<dyn std::error::Error>> {
     let options = SqlStore::options().largest_batch(largest_batch);
@@ -38,11 +44,7 @@ async fn on_course(task: &Task, largest_batch: usize) -> Result<(), Box<dyn std:
         let pool = pool.await?;
         let app = application(options.over(pool.clone())?, task).await?;
         let grow = async |from: i64, to: i64| {
-            let sql = copies!(
-                postgres,
-                "sessions",
-                "version, created, expires_at + number % 10 * 720000, owner, meta, payload"
-            );
+            let sql = copies!(postgres, "sessions", columns!("number"));
             sqlx::query(sql).bind(from).bind(to).execute(&pool).await?;
             Ok(())
         };
@@ -54,11 +56,7 @@ async fn on_course(task: &Task, largest_batch: usize) -> Result<(), Box<dyn std:
         let pool = pool.await?;
         let app = application(options.over(pool.clone())?, task).await?;
         let grow = async |from: i64, to: i64| {
-            let sql = copies!(
-                mysql,
-                "sessions",
-                "version, created, expires_at + seq % 10 * 720000, owner, meta, payload"
-            );
+            let sql = copies!(mysql, "sessions", columns!("seq"));
             sqlx::query(sql).bind(from).bind(to).execute(&pool).await?;
             Ok(())
         };
@@ -67,11 +65,7 @@ async fn on_course(task: &Task, largest_batch: usize) -> Result<(), Box<dyn std:
     let pool = SqlitePoolOptions::new().connect_with(quiet(file(task), task)).await?;
     let app = application(options.over(pool.clone())?, task).await?;
     let grow = async |from: i64, to: i64| {
-        let sql = copies!(
-            sqlite,
-            "sessions",
-            "version, created, expires_at + n % 10 * 720000, owner, meta, payload"
-        );
+        let sql = copies!(sqlite, "sessions", columns!("n"));
         sqlx::query(sql).bind(from).bind(to).execute(&pool).await?;
         Ok(())
     };

@@ -1,7 +1,7 @@
 //! The part `requests`: one, 32 and 256 requests in flight.
 
 use crate::{
-    field::{Field, How, Turns, Who, per_request},
+    field::{Field, Turns, Who, per_request},
     place::{Kind, Place},
     run::Run,
 };
@@ -65,10 +65,7 @@ pub(crate) fn measure(run: &Run) -> Result<String, Box<dyn Error>> {
 }
 
 fn measure_on(run: &Run, place: &Place) -> Result<Part, Box<dyn Error>> {
-    let mut counted = Field::start(&ALL, place, &run.peer, How::Counted, OTHERS)?;
-    let mut timed = Field::start(&ALL, place, &run.peer, How::Timed, OTHERS)?;
-    counted.settle(place);
-    timed.settle(place);
+    let [mut counted, mut timed] = Field::counted_and_timed(&ALL, place, &run.peer, OTHERS)?;
     let mut part = Part::default();
     for (case, asked) in REQUESTS {
         let mut rows = Vec::new();
