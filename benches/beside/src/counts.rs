@@ -8,6 +8,7 @@ use applications::{Application, asked::Case, axum};
 use measuring::{
     Side, Spread,
     count::{self, Count},
+    places,
     plot::{Bar, Group},
 };
 use std::{collections::BTreeMap, fmt::Write, time::Instant};
@@ -48,8 +49,8 @@ pub(crate) fn layer_nanos(turns: usize) -> Spread {
 
 /// Prints what the instructions of a case are spent on, by function.
 pub(crate) fn profile(library: Library, case: Case) {
-    let words = |side: Side| [library.word(), side.word(), case.word()];
-    let rows = count::profile(&words(Side::With), &words(Side::Without));
+    let [with, without] = words(library, case);
+    let rows = places::profile(&with, &without);
     let most = rows.iter().filter(|(cost, _)| *cost >= 10);
     most.for_each(|(cost, name)| println!("{cost:8} {name}"));
 }
@@ -67,11 +68,13 @@ pub(crate) fn run(library: Library, side: Side, case: Case, requests: usize) {
 
 /// What requests cost above the same without sessions.
 pub(crate) fn overheads(requests: &[(Library, Case)]) -> Vec<Count> {
-    let words = |(library, case): &(Library, Case)| {
-        [Side::With, Side::Without].map(|one| vec![library.word(), one.word(), case.word()])
-    };
-    let words: Vec<_> = requests.iter().flat_map(words).collect();
-    count::requests(&words).chunks(2).map(|pair| pair[0] - pair[1]).collect()
+    let pairs: Vec<_> = requests.iter().map(|(library, case)| words(*library, *case)).collect();
+    count::overheads(&pairs)
+}
+
+/// What requests are run by, with the sessions and without.
+fn words(library: Library, case: Case) -> [Vec<&'static str>; 2] {
+    [Side::With, Side::Without].map(|side| vec![library.word(), side.word(), case.word()])
 }
 
 /// The table of all libraries, and a plot beside it.

@@ -223,20 +223,13 @@ pub(crate) fn table(run: &Run) -> Result<String> {
     let rows = measure(run)?;
     for row in &rows {
         let (case, title, share) = (row.case.title(), row.library.title(), row.share().cell(1));
-        write!(text, "| {case} | {title} ")?;
-        write!(
+        let [with, without] = [Row::with, Row::without].map(|of| of(row, |one| one.a_second));
+        let both = |of| format!("{:.0} / {:.0}", row.with(of), row.without(of));
+        let (half, most) = (both(|one| one.half), both(|one| one.most));
+        writeln!(
             text,
-            "| {:.0} | {:.0} ",
-            row.with(|one| one.a_second),
-            row.without(|one| one.a_second)
+            "| {case} | {title} | {with:.0} | {without:.0} | {share} | {half} | {most} |"
         )?;
-        write!(
-            text,
-            "| {share} | {:.0} / {:.0} ",
-            row.with(|one| one.half),
-            row.without(|one| one.half)
-        )?;
-        writeln!(text, "| {:.0} / {:.0} |", row.with(|one| one.most), row.without(|one| one.most))?;
     }
     write_worked(&mut text, &rows)?;
     let groups = CASES.map(|case| group(case, rows.iter().filter(|row| row.case == case)));

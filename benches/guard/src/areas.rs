@@ -31,51 +31,30 @@ pub(crate) enum Area {
 }
 
 impl Area {
-    const ALL: [Self; 18] = [
-        Self::Framework,
-        Self::Fields,
-        Self::Layer,
-        Self::Cookie,
-        Self::Loading,
-        Self::Verbs,
-        Self::Json,
-        Self::Record,
-        Self::Plan,
-        Self::Commit,
-        Self::Table,
-        Self::Cipher,
-        Self::Seal,
-        Self::Clock,
-        Self::Moving,
-        Self::Dropping,
-        Self::Allocating,
-        Self::Rest,
+    /// All, as they are called in the table.
+    const TITLES: [(Self, &str); 18] = [
+        (
+            Self::Framework,
+            "axum and tower: a layer around a route, a `Result` as an answer; the handler",
+        ),
+        (Self::Fields, "fields of requests and answers: `http`, `bytes`"),
+        (Self::Layer, "our layer: the handle, its scope, what it adds to the answer"),
+        (Self::Cookie, "finding and decoding the cookie; base64"),
+        (Self::Loading, "loading: the handle's state, the judgement of what was found"),
+        (Self::Verbs, "the verbs: key, value, log, draft"),
+        (Self::Json, "JSON and UTF-8"),
+        (Self::Record, "reading and writing records"),
+        (Self::Plan, "the plan, and what the record is to hold"),
+        (Self::Commit, "carrying it out, and what it leaves"),
+        (Self::Table, "the memory store: look-up, compare, replace, room, sweep"),
+        (Self::Cipher, "AES, GHASH, CMAC, random bytes"),
+        (Self::Seal, "the seal: its framing, keys, what has ended"),
+        (Self::Clock, "the clock"),
+        (Self::Moving, "moving and comparing bytes"),
+        (Self::Dropping, "dropping what was made"),
+        (Self::Allocating, "allocating"),
+        (Self::Rest, "the rest"),
     ];
-
-    fn title(self) -> &'static str {
-        match self {
-            Self::Framework => {
-                "axum and tower: a layer around a route, a `Result` as an answer; the handler"
-            }
-            Self::Fields => "fields of requests and answers: `http`, `bytes`",
-            Self::Layer => "our layer: the handle, its scope, what it adds to the answer",
-            Self::Cookie => "finding and decoding the cookie; base64",
-            Self::Loading => "loading: the handle's state, the judgement of what was found",
-            Self::Verbs => "the verbs: key, value, log, draft",
-            Self::Json => "JSON and UTF-8",
-            Self::Record => "reading and writing records",
-            Self::Plan => "the plan, and what the record is to hold",
-            Self::Commit => "carrying it out, and what it leaves",
-            Self::Table => "the memory store: look-up, compare, replace, room, sweep",
-            Self::Cipher => "AES, GHASH, CMAC, random bytes",
-            Self::Seal => "the seal: its framing, keys, what has ended",
-            Self::Clock => "the clock",
-            Self::Moving => "moving and comparing bytes",
-            Self::Dropping => "dropping what was made",
-            Self::Allocating => "allocating",
-            Self::Rest => "the rest",
-        }
-    }
 
     /// By a part of the file's path, the first that fits.
     const FILES: [(&str, Self); 54] = [
@@ -181,10 +160,10 @@ pub(crate) fn print(cases: &[Case], places: &[Vec<(Place, i64)>]) {
     println!("| instructions | {} |", titles.join(" | "));
     println!("|---|{}", "---:|".repeat(cases.len()));
     let cell = |cost: i64| if cost == 0 { String::new() } else { cost.to_string() };
-    for area in Area::ALL {
+    for (area, title) in Area::TITLES {
         let cells: Vec<_> =
             columns.iter().map(|sums| cell(sums.get(&area).copied().unwrap_or(0))).collect();
-        println!("| {} | {} |", area.title(), cells.join(" | "));
+        println!("| {title} | {} |", cells.join(" | "));
     }
     let all: Vec<_> = columns.iter().map(|sums| sums.values().sum::<i64>().to_string()).collect();
     println!("| all | {} |", all.join(" | "));

@@ -51,6 +51,11 @@ const fn actix(name: &'static str, title: &'static str, kind: Kind, asked: Asked
 }
 
 impl Case {
+    /// What its requests are run by, with the sessions and without.
+    pub(crate) fn words(self) -> [Vec<&'static str>; 2] {
+        [Side::With, Side::Without].map(|side| vec![self.name, side.word()])
+    }
+
     const fn holding(self, hold: i64) -> Self {
         Self { hold: Some(hold), ..self }
     }

@@ -20,7 +20,6 @@ mod table;
 
 use cases::{CASES, Case};
 use measuring::{
-    Side,
     count::{self, Count},
     places,
 };
@@ -46,9 +45,8 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             Ok(ExitCode::SUCCESS)
         }
         ["profile", name] => {
-            let case: Case = name.parse()?;
-            let words = |side: Side| [case.name, side.word()];
-            let rows = count::profile(&words(Side::With), &words(Side::Without));
+            let [with, without] = name.parse::<Case>()?.words();
+            let rows = places::profile(&with, &without);
             rows.iter()
                 .filter(|(cost, _)| *cost >= 10)
                 .for_each(|(cost, name)| println!("{cost:8} {name}"));
@@ -56,10 +54,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         }
         ["areas"] => {
             let cases = areas::shown();
-            let words = |case: &Case| {
-                [Side::With, Side::Without].map(|side| vec![case.name, side.word()])
-            };
-            let pairs: Vec<_> = cases.iter().map(words).collect();
+            let pairs: Vec<_> = cases.iter().map(|case| case.words()).collect();
             areas::print(&cases, &places::overheads(&pairs));
             Ok(ExitCode::SUCCESS)
         }
@@ -89,10 +84,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
 
 /// What a request of each case costs above the same request without sessions.
 fn count_all() -> Vec<(Case, Count)> {
-    let words = |case: Case| [Side::With, Side::Without].map(|side| vec![case.name, side.word()]);
-    let counts = count::requests(&CASES.map(words).concat());
-    let overheads = counts.chunks(2).map(|pair| pair[0] - pair[1]);
-    CASES.into_iter().zip(overheads).collect()
+    CASES.into_iter().zip(count::overheads(&CASES.map(Case::words))).collect()
 }
 
 fn print(counted: &[(Case, Count)]) {

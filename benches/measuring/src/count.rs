@@ -9,7 +9,6 @@
 
 use crate::{files::Folder, places::by_place};
 use std::{
-    collections::{HashMap, HashSet},
     env, fs,
     ops::Sub,
     path::PathBuf,
@@ -108,6 +107,16 @@ pub fn requests(words: &[Vec<&str>]) -> Vec<Count> {
     beside_each_other(words, |words| request(words))
 }
 
+/// What a request costs above another, for each of these pairs.
+///
+/// # Panics
+///
+/// As [`request`].
+#[must_use]
+pub fn overheads(pairs: &[[Vec<&str>; 2]]) -> Vec<Count> {
+    requests(pairs.as_flattened()).chunks(2).map(|pair| pair[0] - pair[1]).collect()
+}
+
 /// Does this for each, beside each other, and gives the results in their order.
 pub(crate) fn beside_each_other<T: Sync, R: Send + Sync>(
     all: &[T],
@@ -158,51 +167,17 @@ fn run<'a>(words: &[&'a str], requests: &'a str) -> Vec<&'a str> {
 /// Sums what a callgrind file says of the functions themselves.
 fn sum(text: &str) -> Instructions {
     let mut counted = Instructions::default();
-    for (function, cost) in by_function(text) {
-        let sum = if is_allocator(&function) { &mut counted.allocator } else { &mut counted.own };
+    for (place, cost) in by_place(text) {
+        let sum = if place.is_allocator { &mut counted.allocator } else { &mut counted.own };
         *sum += cost;
     }
     counted
-}
-
-/// What each function itself executed.
-fn by_function(text: &str) -> HashMap<String, u64> {
-    let mut costs = HashMap::new();
-    for (place, cost) in by_place(text) {
-        *costs.entry(place.function).or_default() += cost;
-    }
-    costs
 }
 
 pub(crate) fn is_allocator(function: &str) -> bool {
     let starts = ["malloc", "free", "calloc", "realloc", "_int_", "unlink_chunk", "sysmalloc"];
     let more = ["systrim", "tcache_", "sbrk", "brk", "__default_morecore", "__glibc_morecore"];
     starts.iter().chain(&more).any(|start| function.starts_with(start))
-}
-
-/// The instructions of a request by function, above those of another one; the most first.
-///
-/// # Panics
-///
-/// Valgrind cannot be run, or the program fails.
-#[must_use]
-pub fn profile(words: &[&str], without: &[&str]) -> Vec<(i64, String)> {
-    let (with, without) = (by_request(words), by_request(without));
-    let names: HashSet<&String> = with.keys().chain(without.keys()).collect();
-    let cost = |name| with.get(name).unwrap_or(&0) - without.get(name).unwrap_or(&0);
-    let mut rows: Vec<_> = names.into_iter().map(|name| (cost(name), name.clone())).collect();
-    rows.sort_by(|one, other| other.cmp(one));
-    rows
-}
-
-fn by_request(words: &[&str]) -> HashMap<String, i64> {
-    let (few, many) = (callgrind(words, FEW), callgrind(words, MANY));
-    let few = by_function(&few);
-    let each = |(function, cost): (String, u64)| {
-        let more = cost - few.get(&function).unwrap_or(&0).min(&cost);
-        (function, (more / (MANY - FEW)).cast_signed())
-    };
-    by_function(&many).into_iter().map(each).collect()
 }
 
 /// How many blocks were allocated, and how many bytes in all.

@@ -19,7 +19,5 @@ pub use spread::Spread;
 /// There is none.
 #[must_use]
 pub fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    Spread::of(values).middle
 }

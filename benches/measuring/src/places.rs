@@ -24,12 +24,35 @@ pub struct Place {
 #[must_use]
 pub fn overheads(pairs: &[[Vec<&str>; 2]]) -> Vec<Vec<(Place, i64)>> {
     beside_each_other(pairs, |[with, without]| {
-        let (mut costs, without) = (by_request(with), by_request(without));
-        for (place, cost) in without {
-            *costs.entry(place).or_default() -= cost;
-        }
-        costs.into_iter().map(|(place, cost)| (place, per_request(cost))).collect()
+        let costs = above(with, without).into_iter();
+        costs.map(|(place, cost)| (place, per_request(cost))).collect()
     })
+}
+
+/// The instructions of a request by function, above those of another one; the most first.
+///
+/// # Panics
+///
+/// As [`overheads`].
+#[must_use]
+pub fn profile(with: &[&str], without: &[&str]) -> Vec<(i64, String)> {
+    let mut costs: HashMap<String, i64> = HashMap::new();
+    for (place, cost) in above(with, without) {
+        *costs.entry(place.function).or_default() += cost;
+    }
+    let costs = costs.into_iter().map(|(function, cost)| (per_request(cost), function));
+    let mut rows: Vec<_> = costs.collect();
+    rows.sort_by(|one, other| other.cmp(one));
+    rows
+}
+
+/// What all counted requests of one kind cost above those of another.
+fn above(with: &[&str], without: &[&str]) -> HashMap<Place, i64> {
+    let mut costs = counted(with);
+    for (place, cost) in counted(without) {
+        *costs.entry(place).or_default() -= cost;
+    }
+    costs
 }
 
 /// Rounded, since many places have a little.
@@ -38,8 +61,8 @@ fn per_request(cost: i64) -> i64 {
     (cost + cost.signum() * requests / 2) / requests
 }
 
-/// Between few requests and many.
-fn by_request(words: &[&str]) -> HashMap<Place, i64> {
+/// What the requests between few and many cost together.
+fn counted(words: &[&str]) -> HashMap<Place, i64> {
     let (few, many) = (callgrind(words, FEW), callgrind(words, MANY));
     let mut costs: HashMap<Place, i64> = HashMap::new();
     for (place, cost) in by_place(&many) {
