@@ -7,7 +7,7 @@ use crate::{
 use std::{ffi::OsStr, fmt::Write, fs, path::Path, process::Command, thread};
 
 /// The date, the machine, and the versions of what a section measures and is measured with.
-pub(crate) fn described(section: Section) -> Result<String> {
+pub(crate) fn described(section: Section, commit: &str) -> Result<String> {
     let (date, kernel) = (said("date", &["-u", "+%Y-%m-%d"])?, said("uname", &["-sr"])?);
     // What follows the version names a build.
     let kernel = kernel.split('-').next().unwrap_or_default();
@@ -16,14 +16,13 @@ pub(crate) fn described(section: Section) -> Result<String> {
     let (processor, cores) = (processor()?, thread::available_parallelism()?);
     let libraries = libraries(section)?;
     let tool = section.tool().map(version_of).transpose()?.unwrap_or_default();
-    let commit = commit();
     Ok(format!(
         "{date}, {processor}, {cores} cores, {kernel}; {commit}, {compiler}{libraries}{tool}"
     ))
 }
 
 /// The commit that is checked out: `commit 614e639`, and whether something differs from it.
-fn commit() -> String {
+pub(crate) fn commit() -> String {
     let git = |words: &[&str]| {
         let output = Command::new("git").args(words).current_dir(Run::usual_folder()).output();
         let output = output.ok().filter(|output| output.status.success())?;

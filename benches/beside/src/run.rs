@@ -79,15 +79,16 @@ impl Wanted {
     fn measure(&self, section: Section) -> Result<()> {
         machine::check_tool(section)?;
         // Before anything is measured: the commit is that of which it was built.
-        let described = machine::described(section)?;
+        let commit = machine::commit();
         let begun = Instant::now();
         let run = Run { effort: self.effort, drawn: Folder::new()? };
         let text = section.measure(&run)?;
         let seconds = begun.elapsed().as_secs();
-        let meanwhile = match machine::described(section)? {
-            after if after == described => "",
-            _ => " Meanwhile, something of this has changed.",
+        let meanwhile = match machine::commit() {
+            after if after == commit => "",
+            _ => " Meanwhile, the commit or what differs from it has changed.",
         };
+        let described = machine::described(section, &commit)?;
         let (title, mut command) = (section.title(), section.command());
         if self.effort != Effort::Usual {
             command = format!("{command} {}", self.effort.word());
